@@ -1,0 +1,1 @@
+"""The test suite, by behaviour: one file per thing the pipeline promises, not per module."""

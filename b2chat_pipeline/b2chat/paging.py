@@ -1,0 +1,150 @@
+"""Walking a list that the API pages by offset while the list may move: pure decisions, one page at a time.
+
+Here belongs which page to ask for next, when to stop, and whether the pages told so far can be trusted to be the whole
+list. Not here: asking (`client.py`), storing, what a record means.
+
+Each page overlaps the one before by one record. Where the last record of the page before is the first of this one, the
+list has not moved. In a list read newest first it may have slid away (new chats came in at its head): nothing is lost,
+some records are told twice. Anything else means that records may have been missed, and the walk starts over; where the
+list will not hold still, or its order is not the one asked for, it is walked to its end without stopping early.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import Enum, auto
+from hashlib import blake2b
+from itertools import pairwise
+from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from b2chat_pipeline.b2chat.contract import CHATS, Endpoint
+from b2chat_pipeline.windows import Window
+
+Order = Literal["asc", "desc"]
+PAGE_SIZE = 200
+SMALLEST_PAGE = 25
+# A list that moved under this many walks is then taken as it comes.
+WALKS = 3
+
+
+class RepeatedPageError(Exception):
+    """The API tells the same page for different offsets; walking on would never end."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """One list to walk: the records of the account-local days `first` to `last`, both included as the API counts."""
+
+    endpoint: Endpoint
+    first: date
+    last: date
+    order: Order
+
+    def params(self, *, offset: int, limit: int) -> dict[str, str | int]:
+        """The query string of one page."""
+        days = (self.first.isoformat(), self.last.isoformat())
+        page: dict[str, str | int] = {"limit": limit, "offset": offset}
+        if self.endpoint == CHATS:
+            return page | {"order_dir": self.order, "date_range_from": days[0], "date_range_to": days[1]}
+        return page | {
+            "order_dir": self.order.upper(),
+            "updated_from": days[0],
+            "updated_to": days[1],
+            # Both default to true, which hides the fields.
+            "skip_custom_attributes": "false",
+            "skip_tags": "false",
+        }
+
+    def __str__(self) -> str:
+        return f"{self.first} .. {self.last}"
+
+
+@dataclass(frozen=True)
+class Told:
+    """What walking needs to know of a page: keys and clocks (None where unreadable), and the claimed total."""
+
+    keys: Sequence[str | None]
+    instants: Sequence[datetime | None]
+    total: int | None
+
+
+class Position(Struct, frozen=True):
+    """Where a walk stands: all that is needed to go on from here in another process (the text of a checkpoint)."""
+
+    offset: int = 0
+    limit: int = PAGE_SIZE
+    walk: int = 1
+    in_order: bool = True
+    last_key: str | None = None
+    last_instant: datetime | None = None
+    page_hash: str = ""
+
+
+class Step(Enum):
+    """What a page meant for the walk."""
+
+    ON = auto()
+    DONE = auto()
+    # The list moved, so that records may have been missed: the walk begins again at its head.
+    AGAIN = auto()
+
+
+def advance(position: Position, told: Told, *, query: Query, window: Window) -> tuple[Position, Step]:
+    """The position after a page, and what it means. Stops early once the window is behind. Raises RepeatedPageError."""
+    keys = list(told.keys)
+    page_hash = blake2b(repr(keys).encode(), digest_size=8).hexdigest()
+    if position.offset and len(keys) > 1 and page_hash == position.page_hash:
+        raise RepeatedPageError(f"the same page was told at offset {position.offset} as before it")
+    moved = position.offset > 0 and not _continues(position, keys, query.order)
+    if moved and position.walk < WALKS:
+        return Position(limit=position.limit, walk=position.walk + 1, in_order=position.in_order), Step.AGAIN
+    in_order = position.in_order and not moved and _ordered(position.last_instant, told.instants, query.order)
+    after = replace(
+        position,
+        # The next page begins with the last record of this one.
+        offset=position.offset + max(len(keys) - 1, 0),
+        in_order=in_order,
+        last_key=keys[-1] if keys else position.last_key,
+        last_instant=next((instant for instant in reversed(told.instants) if instant), position.last_instant),
+        page_hash=page_hash,
+    )
+    if _is_end(position, told) or (in_order and _is_past(after.last_instant, query.order, window)):
+        return after, Step.DONE
+    return after, Step.ON
+
+
+def shrink(position: Position) -> Position | None:
+    """The same position with pages of half the size, or None where they are as small as they get."""
+    smaller = max(position.limit // 2, SMALLEST_PAGE)
+    return replace(position, limit=smaller) if smaller < position.limit else None
+
+
+def _continues(position: Position, keys: Sequence[str | None], order: Order) -> bool:
+    """Whether nothing can have been missed between the last page and this one."""
+    return position.last_key in keys if order == "desc" else keys[:1] == [position.last_key]
+
+
+def _ordered(last: datetime | None, instants: Sequence[datetime | None], order: Order) -> bool:
+    known = [instant for instant in instants if instant]
+    steps = list(pairwise(known))
+    if order == "asc":
+        return (last is None or not known or last <= known[0]) and all(a <= b for a, b in steps)
+    # Newest first, a page may begin with records that slid down from the one before.
+    return all(a >= b for a, b in steps)
+
+
+def _is_end(position: Position, told: Told) -> bool:
+    """Nothing new ends the list; so does a short page, unless by the total the API merely gave less than asked for."""
+    if len(told.keys) <= 1:
+        return True
+    short = len(told.keys) < position.limit
+    return short and (told.total is None or position.offset + len(told.keys) >= told.total)
+
+
+def _is_past(last: datetime | None, order: Order, window: Window) -> bool:
+    if last is None:
+        return False
+    return last >= window.end if order == "asc" else last < window.start

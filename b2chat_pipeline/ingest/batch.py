@@ -1,0 +1,216 @@
+"""One account-local day of chats, decoded: what is told of each chat, by whom it is referred to, and what does not fit.
+
+Here belongs turning raw records into a batch that is ready to be written, and counting them. Not here: the database.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+
+import msgspec
+from psycopg import Connection
+
+from b2chat_pipeline.b2chat.contract import CHATS, Agent, Chat, ContactStub, decode_chat
+from b2chat_pipeline.ingest.mapping import MappedChat, map_chat
+from b2chat_pipeline.ingest.received import Received, Tally, rejected
+from b2chat_pipeline.warehouse.ledger import Counts, Rejected
+from b2chat_pipeline.windows import AccountClock
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """What one read tells of a chat."""
+
+    chat: MappedChat
+    read_at: datetime
+    hour: datetime
+
+
+class _Words(NamedTuple):
+    """Which of several tellings of a person is the newest: the one read last, then the one of the newest chat."""
+
+    read_at: datetime
+    created_at: datetime
+
+
+@dataclass(slots=True)
+class Mentioned:
+    """The hour a batch's reference to somebody is counted in, and the creation of the newest chat that holds one."""
+
+    hour: datetime
+    seen_at: datetime
+
+
+@dataclass(slots=True)
+class AgentTold(Mentioned):
+    """What a batch tells of an agent: the newest words on it, and the newest chat that puts it into a department."""
+
+    agent: Agent
+    told_by: _Words
+    department: str | None = None
+    department_seen_at: datetime | None = None
+
+
+@dataclass(slots=True)
+class ContactTold(Mentioned):
+    """What a batch tells of a contact: its newest short form, and when it was last seen in a chat."""
+
+    stub: ContactStub
+    told_by: _Words
+
+
+@dataclass
+class ChatBatch:
+    """A day of chats, each once, with everybody they refer to, each once."""
+
+    chats: dict[str, Telling] = field(default_factory=dict)
+    departments: dict[str, Mentioned] = field(default_factory=dict)
+    agents: dict[str, AgentTold] = field(default_factory=dict)
+    contacts: dict[str, ContactTold] = field(default_factory=dict)
+    rejected: list[Rejected] = field(default_factory=list)
+    tally: Tally = field(default_factory=lambda: defaultdict(Counts))
+
+
+@dataclass
+class DayWrite:
+    """One attempt to write a batch: what it has counted and inserted so far. Another attempt begins anew."""
+
+    connection: Connection
+    batch: ChatBatch
+    synced_at: datetime
+    tally: Tally = field(init=False)
+    inserted: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+
+    def __post_init__(self) -> None:
+        self.tally = deepcopy(self.batch.tally)
+
+
+def chat_batch(records: Iterable[Received], clock: AccountClock) -> ChatBatch:
+    """Decode and map a day's records. A chat told twice counts once, as the newest read tells it."""
+    batch = ChatBatch()
+    for received in records:
+        telling = _telling(received, clock, batch)
+        if telling is None:
+            continue
+        known = batch.chats.get(telling.chat.key)
+        if known is None:
+            batch.chats[telling.chat.key] = telling
+            continue
+        older, newer = sorted((known, telling), key=lambda told: told.read_at)
+        batch.chats[telling.chat.key] = newer
+        _count(batch.tally, older, "repeated")
+    for telling in batch.chats.values():
+        _note_people(batch, telling)
+    return batch
+
+
+def count_messages(tally: Mapping[tuple[str, datetime], Counts], telling: Telling, term: str, number: int) -> None:
+    """Add a number of a chat's messages to one term of its hour."""
+    counts = tally["messages", telling.hour]
+    setattr(counts, term, getattr(counts, term) + number)
+
+
+def count_chat(tally: Mapping[tuple[str, datetime], Counts], telling: Telling, term: str) -> None:
+    """Add a chat to one term of its hour."""
+    counts = tally["chats", telling.hour]
+    setattr(counts, term, getattr(counts, term) + 1)
+
+
+def _count(tally: Tally, telling: Telling, term: str) -> None:
+    count_chat(tally, telling, term)
+    count_messages(tally, telling, term, len(telling.chat.messages))
+
+
+def _telling(received: Received, clock: AccountClock, batch: ChatBatch) -> Telling | None:
+    """The chat of a raw record, or None where it does not fit; counts it and puts aside what does not fit."""
+    decoded = decode_chat(received.raw)
+    misfits = list(decoded.misfits)
+    mapped: MappedChat | None = None
+    if isinstance(decoded.record, Chat):
+        mapped, unstorable = map_chat(decoded.record, received.raw, clock)
+        misfits += unstorable
+    batch.rejected += [rejected(misfit, received, CHATS) for misfit in misfits]
+    chats, messages = batch.tally["chats", received.hour], batch.tally["messages", received.hour]
+    chats.received += 1
+    if mapped is None:
+        chats.quarantined += 1
+        lost = _messages_told(received.raw)
+        messages.received += lost
+        messages.quarantined += lost
+        return None
+    rejected_messages = sum(misfit.entity == "messages" for misfit in misfits)
+    messages.received += len(mapped.messages) + rejected_messages
+    messages.quarantined += rejected_messages
+    for entity in ("agents", "contacts"):
+        if any(misfit.entity == entity for misfit in misfits):
+            batch.tally[entity, received.hour].received += 1
+            batch.tally[entity, received.hour].quarantined += 1
+    return Telling(mapped, received.read_at, received.hour)
+
+
+def _messages_told(raw: bytes) -> int:
+    """How many messages a chat that does not fit would have brought."""
+    try:
+        loose = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return 0
+    messages = loose.get("messages") if isinstance(loose, dict) else None
+    return len(messages) if isinstance(messages, list) else 0
+
+
+def _note_people(batch: ChatBatch, telling: Telling) -> None:
+    chat = telling.chat
+    if chat.department:
+        _note_department(batch, chat.department, telling)
+    if chat.agent and chat.agent.username:
+        _note_agent(batch, chat.agent, chat.agent.username, telling)
+    if chat.contact:
+        _note_contact(batch, chat.contact, telling)
+
+
+def _mention(batch: ChatBatch, entity: str, telling: Telling, *, first: bool) -> None:
+    """Count a reference; of several to the same one, all but the first repeat it."""
+    counts = batch.tally[entity, telling.hour]
+    counts.received += 1
+    if not first:
+        counts.repeated += 1
+
+
+def _note_department(batch: ChatBatch, name: str, telling: Telling) -> None:
+    created_at = telling.chat.clocks.created_at
+    known = batch.departments.get(name)
+    _mention(batch, "departments", telling, first=known is None)
+    if known is None:
+        batch.departments[name] = Mentioned(telling.hour, created_at)
+    else:
+        known.seen_at = max(known.seen_at, created_at)
+
+
+def _note_agent(batch: ChatBatch, agent: Agent, username: str, telling: Telling) -> None:
+    created_at, department = telling.chat.clocks.created_at, telling.chat.department
+    words = _Words(telling.read_at, created_at)
+    known = batch.agents.get(username)
+    _mention(batch, "agents", telling, first=known is None)
+    if known is None:
+        known = batch.agents[username] = AgentTold(telling.hour, created_at, agent, words)
+    elif words > known.told_by:
+        known.agent, known.told_by = agent, words
+    known.seen_at = max(known.seen_at, created_at)
+    if department and (known.department_seen_at is None or created_at >= known.department_seen_at):
+        known.department, known.department_seen_at = department, created_at
+
+
+def _note_contact(batch: ChatBatch, stub: ContactStub, telling: Telling) -> None:
+    created_at = telling.chat.clocks.created_at
+    words = _Words(telling.read_at, created_at)
+    known = batch.contacts.get(str(stub.id))
+    _mention(batch, "contacts", telling, first=known is None)
+    if known is None:
+        batch.contacts[str(stub.id)] = ContactTold(telling.hour, created_at, stub, words)
+        return
+    if words > known.told_by:
+        known.stub, known.told_by = stub, words
+    known.seen_at = max(known.seen_at, created_at)

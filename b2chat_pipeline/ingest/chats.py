@@ -1,0 +1,128 @@
+"""Writes one account-local day of chats with their messages and everybody they refer to, in one transaction.
+
+Here belongs what is new, what has changed, what is left alone. Not here: the people (`parents.py`), the mapping
+(`mapping.py`), the messages of chats that are known already (`messages.py`).
+
+Newer means read later. A page read before the one an hour was last loaded from inserts what is missing and changes
+nothing. A chat whose hashes are equal is skipped.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from psycopg import Connection
+
+from b2chat_pipeline.b2chat.contract import CHATS
+from b2chat_pipeline.ingest.batch import ChatBatch, DayWrite, Telling, count_chat, count_messages
+from b2chat_pipeline.ingest.mapping import Parents, chat_row, message_rows
+from b2chat_pipeline.ingest.messages import merge_messages, recount_messages
+from b2chat_pipeline.ingest.parents import insert_parents, update_parents
+from b2chat_pipeline.ingest.rows import MessageRow
+from b2chat_pipeline.warehouse.reads import applied_reads
+from b2chat_pipeline.warehouse.write import copy_rows, stage_rows
+
+_UPDATE_CHATS = """
+    with news as (
+        select c.id as stored_id, s.*
+          from chats c join stage_chats s on s.id = c.id
+         order by c.b2chat_id for no key update of c
+    )
+    update chats c
+       set agent_id = n.agent_id, contact_id = n.contact_id, department_id = n.department_id,
+           provider = n.provider, raw_provider = n.raw_provider, status = n.status, raw_status = n.raw_status,
+           is_agent_available = n.is_agent_available, alias = n.alias, tags = n.tags,
+           created_at = n.created_at, opened_at = n.opened_at, picked_up_at = n.picked_up_at,
+           response_at = n.response_at, closed_at = n.closed_at, duration = n.duration,
+           raw_duration = n.raw_duration, time_flags = n.time_flags, row_hash = n.row_hash,
+           messages_hash = coalesce(n.messages_hash, c.messages_hash),
+           messages_told = n.messages_told or c.messages_told, last_modified_at = n.last_modified_at,
+           read_at = n.read_at, last_sync_at = n.last_sync_at, sync_version = c.sync_version + 1
+      from news n where c.id = n.stored_id
+"""
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """What decides whether a stored chat is written again."""
+
+    id: str
+    row_hash: bytes
+    messages_hash: bytes | None
+    read_at: datetime
+
+
+def write_chats(connection: Connection, batch: ChatBatch, *, synced_at: datetime) -> DayWrite:
+    """Write a batch within the caller's transaction, and return what became of each record."""
+    write = DayWrite(connection, batch, synced_at)
+    parents = insert_parents(write)
+    stored = _stored_chats(connection, list(batch.chats))
+    applied = applied_reads(connection, CHATS, sorted({telling.hour for telling in batch.chats.values()}))
+    new, changed = [], []
+    for key in sorted(batch.chats):
+        telling = batch.chats[key]
+        known = stored.get(key)
+        if known is None:
+            new.append(telling)
+        elif _same(telling, known):
+            _count(write, telling, "unchanged")
+        elif telling.read_at < max(known.read_at, applied.get(telling.hour, known.read_at)):
+            _count(write, telling, "older")
+        else:
+            changed.append(telling)
+    _insert(write, new, parents)
+    _update(write, changed, stored, parents)
+    update_parents(write)
+    return write
+
+
+def _stored_chats(connection: Connection, keys: list[str]) -> dict[str, _Stored]:
+    rows = connection.execute(
+        "select b2chat_id, id, row_hash, messages_hash, read_at from chats where b2chat_id = any(%s)", (keys,)
+    )
+    return {row[0]: _Stored(*row[1:]) for row in rows}
+
+
+def _same(telling: Telling, stored: _Stored) -> bool:
+    """Whether nothing differs. No messages told is no news of messages."""
+    chat = telling.chat
+    return chat.row_hash == stored.row_hash and chat.messages_hash in (None, stored.messages_hash)
+
+
+def _count(write: DayWrite, telling: Telling, term: str) -> None:
+    count_chat(write.tally, telling, term)
+    count_messages(write.tally, telling, term, len(telling.chat.messages))
+
+
+def _insert(write: DayWrite, tellings: Sequence[Telling], parents: Parents) -> None:
+    rows = [
+        chat_row(telling.chat, telling.chat.new_id, parents, read_at=telling.read_at, synced_at=write.synced_at)
+        for telling in tellings
+    ]
+    copy_rows(write.connection, "chats", rows)
+    messages: list[MessageRow] = []
+    for telling in tellings:
+        messages += message_rows(telling.chat, telling.chat.new_id, synced_at=write.synced_at)
+        _count(write, telling, "inserted")
+    copy_rows(write.connection, "messages", messages, json=("location",))
+
+
+def _update(write: DayWrite, tellings: Sequence[Telling], stored: dict[str, _Stored], parents: Parents) -> None:
+    if not tellings:
+        return
+    rows = [
+        chat_row(telling.chat, stored[telling.chat.key].id, parents, read_at=telling.read_at, synced_at=write.synced_at)
+        for telling in tellings
+    ]
+    stage_rows(write.connection, "chats", rows)
+    write.connection.execute(_UPDATE_CHATS)
+    news: dict[str, Telling] = {}
+    for telling in tellings:
+        known = stored[telling.chat.key]
+        count_chat(write.tally, telling, "updated")
+        if telling.chat.messages_hash in (None, known.messages_hash):
+            count_messages(write.tally, telling, "unchanged", len(telling.chat.messages))
+        else:
+            news[known.id] = telling
+    merge_messages(write, news)
+    recount_messages(write, [row.id for row in rows])

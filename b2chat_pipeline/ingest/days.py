@@ -1,0 +1,99 @@
+"""Gathers told records into account-local days, each handed on as soon as its part of the list is told completely.
+
+Here belongs which hour a record is loaded for. Not here: reading pages, or loading a day.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+
+from b2chat_pipeline.ingest.reading import PageTold
+from b2chat_pipeline.ingest.received import Received
+from b2chat_pipeline.warehouse.reads import StoredPage
+from b2chat_pipeline.windows import AccountClock, Window
+
+
+@dataclass
+class DayTold:
+    """The records of one account-local day that fall into the hours asked for, and when its hours were read."""
+
+    day: date
+    hours: list[Window]
+    sync_id: str
+    # When the first page of the list was asked for.
+    read_at: datetime
+    records: list[Received] = field(default_factory=list)
+
+    def hours_read_at(self) -> dict[datetime, datetime]:
+        """By hour, when its oldest record was read; an hour without records counts as read with the first page."""
+        read_at = {hour.start: self.read_at for hour in self.hours}
+        told: dict[datetime, datetime] = {}
+        for record in self.records:
+            told[record.hour] = min(record.read_at, told.get(record.hour, record.read_at))
+        return read_at | told
+
+
+def days_told(pages: Iterable[PageTold], hours: Sequence[Window], clock: AccountClock) -> Iterator[DayTold]:
+    """The days of the hours asked for, each once its records are told; once more where the list is walked again.
+
+    Records outside the hours asked for are left out. A record whose clock cannot be read goes with the one before it.
+    """
+    gathering: _Gathering | None = None
+    for page in pages:
+        gathering = gathering or _Gathering(sorted(hours), clock, page.page)
+        gathering.add(page)
+        yield from gathering.settled(page.settled_before)
+    if gathering is not None:
+        yield from gathering.rest()
+
+
+class _Gathering:
+    """The days that are being gathered."""
+
+    def __init__(self, hours: Sequence[Window], clock: AccountClock, first_page: StoredPage) -> None:
+        self._hours = hours
+        self._starts = [hour.start for hour in hours]
+        self._clock = clock
+        self._last: datetime | None = None
+        self._first_page = first_page
+        self._open: dict[date, DayTold] = {}
+        self._handed_on: set[date] = set()
+
+    def add(self, page: PageTold) -> None:
+        for record in page.records:
+            self._last = record.instant or self._last or self._starts[0]
+            hour = self._hour_of(self._last)
+            if hour is not None:
+                day = self._day(self._clock.day_of(hour.start))
+                day.records.append(Received(record.raw, page.page.requested_at, hour.start))
+
+    def settled(self, before: datetime | None) -> Iterator[DayTold]:
+        """The days that end before a moment up to which the list has been told completely."""
+        if before is None:
+            return
+        for hour in self._hours:
+            day = self._clock.day_of(hour.start)
+            if day not in self._handed_on and self._clock.day_window(day).end <= before:
+                yield self._hand_on(day)
+
+    def rest(self) -> Iterator[DayTold]:
+        """All days not handed on yet, and those of which more was told since."""
+        days = {self._clock.day_of(hour.start) for hour in self._hours}
+        for day in sorted((days - self._handed_on) | self._open.keys()):
+            yield self._hand_on(day)
+
+    def _hour_of(self, instant: datetime) -> Window | None:
+        place = bisect_right(self._starts, instant) - 1
+        return self._hours[place] if place >= 0 and instant in self._hours[place] else None
+
+    def _day(self, day: date) -> DayTold:
+        if day not in self._open:
+            hours = [hour for hour in self._hours if self._clock.day_of(hour.start) == day]
+            self._open[day] = DayTold(day, hours, self._first_page.sync_id, self._first_page.requested_at)
+        return self._open[day]
+
+    def _hand_on(self, day: date) -> DayTold:
+        self._handed_on.add(day)
+        self._day(day)
+        return self._open.pop(day)

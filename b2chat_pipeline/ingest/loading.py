@@ -1,0 +1,156 @@
+"""Loads one account-local day in one transaction; where that fails, hour by hour, so that the bad hour is named.
+
+Here belongs what commits together: rows, quarantine, ledger, sync log, watermark. Not here: what is written
+(`chats.py`, `contacts.py`), and where the records come from.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import psycopg
+import tenacity
+from psycopg import Connection, errors
+
+from b2chat_pipeline.b2chat.contract import CHATS, Endpoint
+from b2chat_pipeline.ingest.batch import chat_batch
+from b2chat_pipeline.ingest.chats import write_chats
+from b2chat_pipeline.ingest.contacts import contact_batch, write_contacts
+from b2chat_pipeline.ingest.days import DayTold
+from b2chat_pipeline.ingest.received import Tally
+from b2chat_pipeline.warehouse.books import EntityTotals, Sync, record_progress
+from b2chat_pipeline.warehouse.ledger import Counts, Rejected, put_aside, write_ledger
+from b2chat_pipeline.warehouse.reads import mark_applied
+from b2chat_pipeline.warehouse.write import lock_day
+from b2chat_pipeline.windows import AccountClock, Window
+
+ATTEMPTS = 3
+# Another load was in the way; the same transaction may well succeed now.
+_IN_THE_WAY = (errors.DeadlockDetected, errors.LockNotAvailable, errors.SerializationFailure, errors.UniqueViolation)
+
+
+class LoadError(Exception):
+    """A day or an hour could not be written; nothing of it was. The text is one sentence and holds no values."""
+
+
+class LedgerError(LoadError):
+    """The records received are not all accounted for, so the transaction was rolled back."""
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A decoded day: what does not fit, and how the rest is written within a transaction."""
+
+    rejected: list[Rejected]
+    write: Callable[[datetime], Tally]
+
+
+@dataclass(frozen=True)
+class DayLoaded:
+    """What became of the hours of a day: counts by entity and hour, and the hours that could not be loaded."""
+
+    tally: Mapping[tuple[str, datetime], Counts] = field(default_factory=dict)
+    failed: Mapping[datetime, LoadError] = field(default_factory=dict)
+
+
+class DayLoader:
+    """Loads days for one sync over one connection (autocommit; it opens the transactions itself)."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        endpoint: Endpoint,
+        clock: AccountClock,
+        sync: Sync,
+        *,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._connection = connection
+        self._endpoint = endpoint
+        self._clock = clock
+        self._sync = sync
+        self._now = now
+
+    def load(self, day: DayTold) -> DayLoaded:
+        """Load a day, or those of its hours that can be loaded."""
+        try:
+            return DayLoaded(tally=self._attempted(day))
+        except LoadError as error:
+            if len(day.hours) == 1:
+                return DayLoaded(failed={day.hours[0].start: error})
+        tally: dict[tuple[str, datetime], Counts] = {}
+        failed: dict[datetime, LoadError] = {}
+        for hour in day.hours:
+            try:
+                tally |= self._attempted(_only(day, hour))
+            except LoadError as error:
+                failed[hour.start] = error
+        return DayLoaded(tally, failed)
+
+    def _attempted(self, day: DayTold) -> Tally:
+        prepared = self._prepare(day)
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(_IN_THE_WAY),
+            stop=tenacity.stop_after_attempt(ATTEMPTS),
+            wait=tenacity.wait_random(0.05, 0.5),
+            reraise=True,
+        )
+        try:
+            return retrying(self._transaction, day, prepared)
+        except psycopg.Error as error:
+            raise _load_error(day, error) from None
+
+    def _prepare(self, day: DayTold) -> _Prepared:
+        connection, clock = self._connection, self._clock
+        if self._endpoint == CHATS:
+            chats = chat_batch(day.records, clock)
+            return _Prepared(chats.rejected, lambda now: write_chats(connection, chats, synced_at=now).tally)
+        contacts = contact_batch(day.records)
+        return _Prepared(contacts.rejected, lambda now: write_contacts(connection, contacts, clock, synced_at=now))
+
+    def _transaction(self, day: DayTold, prepared: _Prepared) -> Tally:
+        with self._connection.transaction():
+            lock_day(self._connection, self._endpoint, day.day.isoformat())
+            synced_at = self._now()
+            tally = prepared.write(synced_at)
+            _check(day, tally)
+            put_aside(self._connection, self._sync.id, prepared.rejected, now=synced_at)
+            write_ledger(self._connection, self._sync.id, tally, now=synced_at)
+            mark_applied(self._connection, self._endpoint, day.hours_read_at())
+            totals = {entity: _total(tally, entity) for entity in self._sync.log_ids}
+            record_progress(self._connection, self._sync, totals, watermark=max(hour.end for hour in day.hours))
+        return tally
+
+
+def _only(day: DayTold, hour: Window) -> DayTold:
+    records = [record for record in day.records if record.hour == hour.start]
+    return DayTold(day.day, [hour], day.sync_id, day.read_at, records)
+
+
+def _check(day: DayTold, tally: Tally) -> None:
+    """Raises LedgerError where the records received are not all accounted for."""
+    for (entity, hour), counts in sorted(tally.items()):
+        if counts.received != counts.accounted:
+            raise LedgerError(
+                f"{entity} of {hour.isoformat()}: {counts.received} records received, {counts.accounted} accounted"
+                f" for; nothing of {day.day} was written: report this, the stored pages of sync {day.sync_id} show it."
+            )
+
+
+def _total(tally: Tally, entity: str) -> EntityTotals:
+    counts = [count for (name, _), count in tally.items() if name == entity]
+    return EntityTotals(
+        received=sum(count.received for count in counts),
+        loaded=sum(count.loaded for count in counts),
+        quarantined=sum(count.quarantined for count in counts),
+    )
+
+
+def _load_error(day: DayTold, error: psycopg.Error) -> LoadError:
+    # PostgreSQL's own text may quote the row, so only its code and the table are passed on.
+    where = f" in table {error.diag.table_name}" if error.diag.table_name else ""
+    hours = f"{day.hours[0].start.isoformat()} .. {day.hours[-1].end.isoformat()}"
+    return LoadError(
+        f"loading {hours} failed with {type(error).__name__} ({error.sqlstate or 'no connection'}){where}; nothing of"
+        " it was written: see the PostgreSQL log, then materialize these hours again."
+    )

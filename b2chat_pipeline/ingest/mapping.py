@@ -1,0 +1,247 @@
+"""What a chat means in the warehouse: a typed record becomes rows, or is put aside with a reason.
+
+Here belongs the column mapping of chats and their messages, and nothing that needs a database. Not here: decoding
+(`b2chat/contract.py`), contacts (`people.py`), deciding whether a row is new or changed (`chats.py`). Absent and empty
+text both mean "not told" and become NULL.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import urlsplit
+
+import msgspec
+
+from b2chat_pipeline.b2chat.contract import Agent, Chat, ContactStub, Message, Misfit, Named
+from b2chat_pipeline.ingest.clocks import ChatClocks, duration, read_clocks, response_clock
+from b2chat_pipeline.ingest.rows import ChatRow, MessageRow
+from b2chat_pipeline.ingest.values import LONGEST_INDEXED_TEXT, UnstorableError, check_indexed, check_key, content_hash
+from b2chat_pipeline.ingest.vocabulary import chat_provider, chat_status, message_type
+from b2chat_pipeline.warehouse.identifiers import derived_id, epoch_seconds
+from b2chat_pipeline.windows import AccountClock
+
+
+@dataclass(frozen=True, slots=True)
+class MappedMessage:
+    """A message with its key, its instant, and its place in the list it was told in."""
+
+    id: str
+    record: Message
+    instant: datetime
+    flag: str | None
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class MappedChat:
+    """A chat that fits: what is needed to compare it with the stored row, and to write it if it differs."""
+
+    record: Chat
+    clocks: ChatClocks
+    department: str | None
+    agent: Agent | None
+    contact: ContactStub | None
+    messages: list[MappedMessage]
+    row_hash: bytes
+    messages_hash: bytes | None
+
+    @property
+    def key(self) -> str:
+        """The chat's id at the source."""
+        return self.record.chat_id
+
+    @property
+    def new_id(self) -> str:
+        """The key of its row, where it is not stored yet."""
+        return derived_id(epoch_seconds(self.clocks.created_at), "chat", self.key)
+
+
+@dataclass(frozen=True, slots=True)
+class Parents:
+    """The stored keys of what chats refer to, by their keys at the source."""
+
+    departments: dict[str, str]
+    agents: dict[str, str]
+    contacts: dict[str, str]
+
+
+def map_chat(record: Chat, raw: bytes, clock: AccountClock) -> tuple[MappedChat | None, list[Misfit]]:
+    """The chat as it will be stored, and what had to be put aside: the whole chat, its agent, its contact, messages."""
+    misfits: list[Misfit] = []
+    try:
+        check_key(record.chat_id, "$.chat_id")
+        check_indexed(record.alias, "$.alias")
+        tags = tag_names(record)
+        clocks = read_clocks(record, clock)
+    except UnstorableError as error:
+        key = record.chat_id[:LONGEST_INDEXED_TEXT]
+        return None, [Misfit("chats", key, error.reason, error.path, raw)]
+    agent = _usable_agent(record, misfits)
+    contact = _usable_contact(record, misfits)
+    messages = _messages(record, clock, misfits)
+    department = department_name(record.department)
+    mapped = MappedChat(
+        record=record,
+        clocks=clocks,
+        department=department,
+        agent=agent,
+        contact=contact,
+        messages=messages,
+        row_hash=content_hash(
+            *(record.alias, record.provider, record.status, record.is_agent_available, record.duration, tags),
+            *(department, agent and agent.username, contact and str(contact.id), record.created_at, record.opened_at),
+            *(record.picked_up_at, response_clock(record), record.closed_at),
+        ),
+        messages_hash=_messages_hash(messages),
+    )
+    return mapped, misfits
+
+
+def chat_row(mapped: MappedChat, row_id: str, parents: Parents, *, read_at: datetime, synced_at: datetime) -> ChatRow:
+    """The row of a chat, with the keys of its parents filled in."""
+    record, clocks = mapped.record, mapped.clocks
+    return ChatRow(
+        id=row_id,
+        b2chat_id=mapped.key,
+        agent_id=parents.agents[mapped.agent.username] if mapped.agent and mapped.agent.username else None,
+        contact_id=parents.contacts[str(mapped.contact.id)] if mapped.contact else None,
+        department_id=parents.departments[mapped.department] if mapped.department else None,
+        provider=chat_provider(record.provider),
+        raw_provider=record.provider,
+        status=chat_status(record.status),
+        raw_status=record.status,
+        is_agent_available=record.is_agent_available,
+        alias=record.alias or None,
+        tags=tag_names(record),
+        unread_count=_unread(mapped.messages),
+        created_at=clocks.created_at,
+        opened_at=clocks.opened_at,
+        picked_up_at=clocks.picked_up_at,
+        response_at=clocks.response_at,
+        closed_at=clocks.closed_at,
+        duration=duration(clocks),
+        raw_duration=record.duration,
+        time_flags=clocks.flags,
+        last_modified_at=max([clocks.latest, *(message.instant for message in mapped.messages)]),
+        row_hash=mapped.row_hash,
+        messages_hash=mapped.messages_hash,
+        messages_told=bool(mapped.messages),
+        read_at=read_at,
+        last_sync_at=synced_at,
+    )
+
+
+def message_rows(mapped: MappedChat, row_id: str, *, synced_at: datetime) -> list[MessageRow]:
+    """The rows of a chat's messages, for the chat stored under `row_id`."""
+    return [_message_row(message, row_id, synced_at) for message in mapped.messages]
+
+
+def _message_row(message: MappedMessage, row_id: str, synced_at: datetime) -> MessageRow:
+    record, kind = message.record, message_type(message.record.type)
+    body = record.body or None
+    return MessageRow(
+        id=message.id,
+        chat_id=row_id,
+        text=body if kind == "text" else None,
+        type=kind,
+        raw_type=record.type,
+        incoming=record.incoming,
+        broadcasted=record.broadcasted,
+        image_url=body if kind == "image" else None,
+        file_url=body if kind == "file" else None,
+        caption=record.caption or None,
+        location=record.location,
+        position=message.position,
+        timestamp=message.instant,
+        time_flag=message.flag,
+        last_sync_at=synced_at,
+    )
+
+
+def department_name(department: str | Named | None) -> str | None:
+    """The department's trimmed name, its only identity; None where none is told."""
+    name = department.name if isinstance(department, Named) else department
+    return (name or "").strip() or None
+
+
+def tag_names(record: Chat) -> list[str]:
+    """The chat's tags by name, each once, in the order told. Raises UnstorableError where one is too long."""
+    names = [tag.name if isinstance(tag, Named) else tag for tag in record.tags or ()]
+    for name in names:
+        check_indexed(name, "$.tags")
+    return list(dict.fromkeys(names))
+
+
+def _usable_agent(record: Chat, misfits: list[Misfit]) -> Agent | None:
+    agent = record.agent
+    if agent is None or agent.username is None:
+        return None
+    try:
+        check_key(agent.username, "$.agent.username")
+    except UnstorableError as error:
+        misfits.append(Misfit("agents", None, error.reason, error.path, msgspec.json.encode(agent)))
+        return None
+    return agent
+
+
+def _usable_contact(record: Chat, misfits: list[Misfit]) -> ContactStub | None:
+    contact = record.contact
+    if contact is None:
+        return None
+    try:
+        check_key(str(contact.id), "$.contact.id")
+        check_indexed(contact.email, "$.contact.email")
+        check_indexed(contact.mobile_number, "$.contact.mobile_number")
+        check_indexed(contact.phone_number, "$.contact.phone_number")
+    except UnstorableError as error:
+        misfits.append(Misfit("contacts", None, error.reason, error.path, msgspec.json.encode(contact)))
+        return None
+    return contact
+
+
+def _messages(record: Chat, clock: AccountClock, misfits: list[Misfit]) -> list[MappedMessage]:
+    mapped: list[MappedMessage] = []
+    told: Counter[tuple[tuple[str, ...], str]] = Counter()
+    for position, message in enumerate(record.messages or ()):
+        reading = clock.read(message.created_at)
+        if reading.instant is None:
+            path, raw = f"$.messages[{position}].created_at", msgspec.json.encode(message)
+            misfits.append(Misfit("messages", record.chat_id, "no time that can be read", path, raw))
+            continue
+        identity = _identity(message)
+        told[identity, message.created_at] += 1
+        key = derived_id(
+            epoch_seconds(reading.instant),
+            "message",
+            record.chat_id,
+            *identity,
+            str(told[identity, message.created_at]),
+        )
+        mapped.append(MappedMessage(key, message, reading.instant, reading.flag, position))
+    return mapped
+
+
+def _identity(message: Message) -> tuple[str, ...]:
+    """What tells two messages of one chat and second apart: the API gives them no id."""
+    body = message.body or ""
+    if "?" in body and message_type(message.type) != "text":
+        # The query string may be a signature that changes with each answer.
+        body = urlsplit(body)._replace(query="").geturl()
+    return ("in" if message.incoming else "out", message.type, body, message.caption or "")
+
+
+def _messages_hash(messages: list[MappedMessage]) -> bytes | None:
+    """A hash over the set of messages, in whatever order they are told; None where none are told."""
+    if not messages:
+        return None
+    told = sorted((m.id, m.record.broadcasted or False, msgspec.json.encode(m.record.location)) for m in messages)
+    return content_hash(told)
+
+
+def _unread(messages: list[MappedMessage]) -> int:
+    """Customer messages after the last outgoing one."""
+    latest_first = sorted(messages, key=lambda m: (m.instant, m.position), reverse=True)
+    for count, message in enumerate(latest_first):
+        if not message.record.incoming:
+            return count
+    return len(latest_first)

@@ -1,0 +1,175 @@
+"""Whom chats refer to: departments, agents and contacts, inserted before the chats and brought up to date after them.
+
+Here belongs which of several tellings of one of them wins. Not here: the chats. New rows come first, because chats
+refer to them; changes to stored rows come last in the transaction, because many loads share those rows and would wait
+for each other through the whole load. Both steps work on the same staged rows.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import LiteralString, NamedTuple
+
+from b2chat_pipeline.ingest.batch import DayWrite, Mentioned
+from b2chat_pipeline.ingest.mapping import Parents
+from b2chat_pipeline.ingest.people import agent_id, department_code, department_id, stub_row
+from b2chat_pipeline.ingest.rows import AgentRow, DepartmentRow
+from b2chat_pipeline.warehouse.write import insert_staged, stage_rows, stored_ids
+
+# What tells two of them apart at the source.
+_KEYS = {"departments": "name", "agents": "b2chat_id", "contacts": "b2chat_id"}
+_JSON = {"contacts": ("custom_attributes", "tags")}
+
+# Each statement locks just the rows it will change, in the order of their keys: the plan of an UPDATE alone might take
+# them in any order, and two loads would deadlock.
+_UPDATE_DEPARTMENTS = """
+    with news as (
+        select d.id, s.last_seen_at, s.last_sync_at
+          from departments d join stage_departments s on s.name = d.name
+         where d.last_seen_at is null or s.last_seen_at > d.last_seen_at
+         order by d.name for no key update of d
+    )
+    update departments d set last_seen_at = n.last_seen_at, last_sync_at = n.last_sync_at
+      from news n where d.id = n.id
+    returning d.name
+"""
+# The newest chat that names a department decides it; a chat without one tells nothing.
+_UPDATE_AGENTS = """
+    with news as (
+        select a.id as stored_id, s.*,
+               s.read_at > a.read_at and (a.name, a.email) is distinct from (s.name, s.email) as renamed,
+               coalesce(s.department_seen_at > coalesce(a.department_seen_at, '-infinity'), false) as moved
+          from agents a join stage_agents s on s.b2chat_id = a.b2chat_id
+         where (s.read_at > a.read_at and (a.name, a.email) is distinct from (s.name, s.email))
+            or s.department_seen_at > coalesce(a.department_seen_at, '-infinity')
+            or s.last_seen_at > coalesce(a.last_seen_at, '-infinity')
+         order by a.b2chat_id for no key update of a
+    )
+    update agents a
+       set name = case when n.renamed then n.name else a.name end,
+           email = case when n.renamed then n.email else a.email end,
+           read_at = case when n.renamed then n.read_at else a.read_at end,
+           department_id = case when n.moved then n.department_id else a.department_id end,
+           department_seen_at = case when n.moved then n.department_seen_at else a.department_seen_at end,
+           updated_at = case when n.renamed or n.moved then n.last_sync_at else a.updated_at end,
+           last_seen_at = greatest(a.last_seen_at, n.last_seen_at),
+           last_sync_at = n.last_sync_at
+      from news n where a.id = n.stored_id
+    returning a.b2chat_id
+"""
+# A short form never overwrites what the contact's own endpoint told.
+_UPDATE_CONTACTS = """
+    with news as (
+        select c.id as stored_id, s.*, not c.is_full and s.read_at > c.read_at and s.row_hash <> c.row_hash as changed
+          from contacts c join stage_contacts s on s.b2chat_id = c.b2chat_id
+         where (not c.is_full and s.read_at > c.read_at and s.row_hash <> c.row_hash)
+            or s.last_seen_at > coalesce(c.last_seen_at, '-infinity')
+         order by c.b2chat_id for no key update of c
+    )
+    update contacts c
+       set full_name = case when n.changed then n.full_name else c.full_name end,
+           mobile = case when n.changed then n.mobile else c.mobile end,
+           raw_mobile = case when n.changed then n.raw_mobile else c.raw_mobile end,
+           phone_number = case when n.changed then n.phone_number else c.phone_number end,
+           email = case when n.changed then n.email else c.email end,
+           identification = case when n.changed then n.identification else c.identification end,
+           custom_attributes = case when n.changed then n.custom_attributes else c.custom_attributes end,
+           tags = case when n.changed then n.tags else c.tags end,
+           row_hash = case when n.changed then n.row_hash else c.row_hash end,
+           read_at = case when n.changed then n.read_at else c.read_at end,
+           updated_at = case when n.changed then n.last_sync_at else c.updated_at end,
+           last_seen_at = greatest(c.last_seen_at, n.last_seen_at),
+           last_sync_at = n.last_sync_at
+      from news n where c.id = n.stored_id
+    returning c.b2chat_id
+"""
+
+
+def insert_parents(write: DayWrite) -> Parents:
+    """Insert the parents that are not stored yet, and return the keys of all that the batch refers to."""
+    departments = _insert_departments(write)
+    return Parents(departments, _insert_agents(write, departments), _insert_contacts(write))
+
+
+def update_parents(write: DayWrite) -> None:
+    """Bring stored parents up to date where the batch knows newer things of them."""
+    _update(write, "departments", _UPDATE_DEPARTMENTS, write.batch.departments)
+    _update(write, "agents", _UPDATE_AGENTS, write.batch.agents)
+    _update(write, "contacts", _UPDATE_CONTACTS, write.batch.contacts)
+
+
+def _update(write: DayWrite, entity: str, statement: LiteralString, told: Mapping[str, Mentioned]) -> None:
+    stored = [key for key in told if key not in write.inserted[entity]]
+    if not stored:
+        return
+    updated = {row[0] for row in write.connection.execute(statement)}
+    for key in stored:
+        counts = write.tally[entity, told[key].hour]
+        if key in updated:
+            counts.updated += 1
+        else:
+            counts.unchanged += 1
+
+
+def _insert(write: DayWrite, entity: str, rows: Sequence[NamedTuple], told: Mapping[str, Mentioned]) -> dict[str, str]:
+    """Stage the rows, insert those that are not stored, and return the ids of all by their keys."""
+    if not rows:
+        return {}
+    key = _KEYS[entity]
+    stage_rows(write.connection, entity, rows, json=_JSON.get(entity, ()))
+    write.inserted[entity] = insert_staged(write.connection, entity, rows[0]._fields, key)
+    for inserted in write.inserted[entity]:
+        write.tally[entity, told[inserted].hour].inserted += 1
+    return stored_ids(write.connection, entity, key, told)
+
+
+def _insert_departments(write: DayWrite) -> dict[str, str]:
+    told = write.batch.departments
+    known = _department_codes(write)
+    if told.keys() - known.keys():
+        # Which code a new department gets depends on those that exist: one load at a time may give them out.
+        write.connection.execute("select pg_advisory_xact_lock(hashtextextended('b2chat departments', 0))")
+        known = _department_codes(write)
+    rows = []
+    for name in sorted(told):
+        known[name] = known.get(name) or department_code(name, set(known.values()))
+        rows.append(
+            DepartmentRow(
+                id=department_id(name),
+                b2chat_code=known[name],
+                name=name,
+                is_leaf=True,
+                last_seen_at=told[name].seen_at,
+                last_sync_at=write.synced_at,
+            )
+        )
+    return _insert(write, "departments", rows, told)
+
+
+def _department_codes(write: DayWrite) -> dict[str, str]:
+    return dict(write.connection.execute("select name, b2chat_code from departments").fetchall())
+
+
+def _insert_agents(write: DayWrite, departments: Mapping[str, str]) -> dict[str, str]:
+    rows = [
+        AgentRow(
+            id=agent_id(username),
+            b2chat_id=username,
+            username=username,
+            name=told.agent.name or "",
+            email=told.agent.email or None,
+            department_id=departments[told.department] if told.department else None,
+            department_seen_at=told.department_seen_at,
+            last_seen_at=told.seen_at,
+            read_at=told.told_by.read_at,
+            last_sync_at=write.synced_at,
+        )
+        for username, told in sorted(write.batch.agents.items())
+    ]
+    return _insert(write, "agents", rows, write.batch.agents)
+
+
+def _insert_contacts(write: DayWrite) -> dict[str, str]:
+    rows = [
+        stub_row(told.stub, read_at=told.told_by.read_at, seen_at=told.seen_at, synced_at=write.synced_at)
+        for _, told in sorted(write.batch.contacts.items())
+    ]
+    return _insert(write, "contacts", rows, write.batch.contacts)

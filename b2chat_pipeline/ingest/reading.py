@@ -1,0 +1,210 @@
+"""Reads lists of the API into stored pages, going on where an earlier read was cut off.
+
+Here belongs asking for one page after the other and storing each with its checkpoint. Not here: which page comes next
+(`b2chat/paging.py`), what is done with the records (`days.py`, `sync.py`).
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+import msgspec
+from psycopg import Connection
+
+from b2chat_pipeline.b2chat.client import Answer, B2ChatClient
+from b2chat_pipeline.b2chat.contract import CHATS, Endpoint, NotAPageError, Page, decode_head, decode_page
+from b2chat_pipeline.b2chat.errors import BudgetExhausted, ContractError, RequestTimeout, TransientError
+from b2chat_pipeline.b2chat.paging import Position, Query, RepeatedPageError, Step, Told, advance, shrink
+from b2chat_pipeline.warehouse.reads import (
+    Checkpoint,
+    PageToStore,
+    StoredPage,
+    abandoned_checkpoints,
+    finish_checkpoint,
+    insert_page,
+    lease,
+    open_checkpoint,
+    release,
+    store_page,
+    stored_pages,
+)
+from b2chat_pipeline.windows import AccountClock, Window
+
+
+@dataclass(frozen=True)
+class RecordTold:
+    """A raw record with the instant it is listed by (None where that cannot be read)."""
+
+    raw: bytes
+    instant: datetime | None
+
+
+@dataclass(frozen=True)
+class PageTold:
+    """A stored page with its records. All records listed before `settled_before` have been told by now."""
+
+    page: StoredPage
+    records: list[RecordTold]
+    settled_before: datetime | None
+
+
+@dataclass(frozen=True)
+class Read:
+    """One list to walk for the sake of one window of it."""
+
+    query: Query
+    window: Window
+
+
+class _Walk(msgspec.Struct, frozen=True):
+    """The text of a checkpoint: which list is walked, and where the walk stands."""
+
+    endpoint: str
+    first: date
+    last: date
+    order: str
+    position: Position
+
+
+def plan_reads(endpoint: Endpoint, windows: Sequence[Window], clock: AccountClock, *, now: datetime) -> list[Read]:
+    """The fewest lists that hold the windows: past days oldest first, the running day newest first.
+
+    The last day asked for is the day after the last one needed: that is right whether the API counts it or not, and
+    stopping early makes it cost a page at most.
+    """
+    today = clock.day_window(clock.day_of(now))
+    reads = []
+    past = [window for window in windows if window.start < today.start]
+    if past:
+        window = Window(min(w.start for w in past), min(max(w.end for w in past), today.start))
+        days = clock.days_of(window)
+        reads.append(Read(Query(endpoint, days[0], days[-1] + timedelta(days=1), "asc"), window))
+    running = [window for window in windows if window.end > today.start]
+    if running:
+        window = Window(max(min(w.start for w in running), today.start), max(w.end for w in running))
+        day = clock.day_of(today.start)
+        reads.append(Read(Query(endpoint, day, day + timedelta(days=1), "desc"), window))
+    return reads
+
+
+class Reader:
+    """Walks lists for one sync. `connection` is its own (autocommit): it holds the lease of the read."""
+
+    def __init__(
+        self, connection: Connection, client: B2ChatClient, clock: AccountClock, *, now: Callable[[], datetime]
+    ) -> None:
+        self._connection = connection
+        self._client = client
+        self._clock = clock
+        self._now = now
+        self.requests = 0
+        self.pages = 0
+
+    def pages_of(self, read: Read, sync_id: str) -> Iterator[PageTold]:
+        """The pages of a list, each stored before it is yielded. Raises B2ChatError where the list cannot be read."""
+        checkpoint, position = self._begin(read, sync_id)
+        status = "failed"
+        try:
+            if position.offset:
+                yield from self._stored(read, checkpoint)
+            step = Step.ON
+            while step is not Step.DONE:
+                told, position, step = self._next(read, checkpoint, position)
+                yield told
+            status = "completed"
+        except (TransientError, BudgetExhausted):
+            status = "active"  # the next read of this list goes on from here
+            raise
+        except ContractError as error:
+            self._keep(read.query, checkpoint, position, error.body)
+            raise
+        except RepeatedPageError as error:
+            raise ContractError(str(error), endpoint=read.query.endpoint, window=str(read.query)) from None
+        finally:
+            if status != "active":
+                finish_checkpoint(self._connection, checkpoint.id, status=status, now=self._now())
+            release(self._connection, checkpoint.id)
+
+    def _begin(self, read: Read, sync_id: str) -> tuple[Checkpoint, Position]:
+        """Continue the read of a dead owner where there is one, else begin a new one."""
+        entity = _entity(read.query.endpoint)
+        now = self._now()
+        found = abandoned_checkpoints(self._connection, entity=entity, now=now, covering=read.window.end)
+        for checkpoint in found:
+            walk = msgspec.json.decode(checkpoint.text, type=_Walk)
+            if walk == _walk(read.query, walk.position):
+                return checkpoint, walk.position
+            release(self._connection, checkpoint.id)
+        text = _text(read.query, Position())
+        checkpoint = open_checkpoint(self._connection, sync_id=sync_id, entity=entity, text=text, now=now)
+        lease(self._connection, checkpoint.id)
+        return checkpoint, Position()
+
+    def _stored(self, read: Read, checkpoint: Checkpoint) -> Iterator[PageTold]:
+        """What the dead owner had read already."""
+        for page in stored_pages(self._connection, checkpoint.sync_id, read.query.endpoint):
+            records = decode_page(page.body, read.query.endpoint).records
+            yield PageTold(page, [self._told(raw, read.query.endpoint)[0] for raw in records], None)
+
+    def _next(self, read: Read, checkpoint: Checkpoint, position: Position) -> tuple[PageTold, Position, Step]:
+        answer, position = self._ask(read.query, position)
+        page = self._decoded(read.query, answer)
+        told = [self._told(raw, read.query.endpoint) for raw in page.records]
+        facts = Told([key for _, key in told], [record.instant for record, _ in told], page.total)
+        after, step = advance(position, facts, query=read.query, window=read.window)
+        to_store = _page(read.query, answer, len(page.records))
+        stored = store_page(
+            self._connection, checkpoint, to_store, text=_text(read.query, after), total=page.total, now=self._now()
+        )
+        self.pages += 1
+        settled = (
+            after.last_instant if read.query.order == "asc" and after.in_order and step is not Step.AGAIN else None
+        )
+        return PageTold(stored, [record for record, _ in told], settled), after, step
+
+    def _ask(self, query: Query, position: Position) -> tuple[Answer, Position]:
+        """One page; where the API takes too long for it, half of it."""
+        while True:
+            params = query.params(offset=position.offset, limit=position.limit)
+            try:
+                answer = self._client.get(query.endpoint, params, window=str(query))
+            except RequestTimeout:
+                smaller = shrink(position)
+                if smaller is None:
+                    raise
+                position = smaller
+            else:
+                self.requests += answer.attempts
+                return answer, position
+
+    def _decoded(self, query: Query, answer: Answer) -> Page:
+        try:
+            return decode_page(answer.body, query.endpoint)
+        except NotAPageError as error:
+            raise ContractError(str(error), body=answer.body, endpoint=query.endpoint, window=str(query)) from None
+
+    def _keep(self, query: Query, checkpoint: Checkpoint, position: Position, body: bytes) -> None:
+        """Store an answer that is no page: it is the evidence."""
+        params = query.params(offset=position.offset, limit=position.limit)
+        now = self._now()
+        insert_page(self._connection, checkpoint.sync_id, PageToStore(query.endpoint, params, now, body, 0), now=now)
+
+    def _told(self, raw: bytes, endpoint: Endpoint) -> tuple[RecordTold, str | None]:
+        key, text = decode_head(raw, endpoint)
+        return RecordTold(raw, self._clock.read(text).instant if text else None), key
+
+
+def _entity(endpoint: Endpoint) -> str:
+    return "chats" if endpoint == CHATS else "contacts"
+
+
+def _walk(query: Query, position: Position) -> _Walk:
+    return _Walk(query.endpoint, query.first, query.last, query.order, position)
+
+
+def _text(query: Query, position: Position) -> str:
+    return msgspec.json.encode(_walk(query, position)).decode()
+
+
+def _page(query: Query, answer: Answer, records: int) -> PageToStore:
+    return PageToStore(query.endpoint, answer.params, answer.requested_at, answer.body, records)

@@ -1,0 +1,114 @@
+"""The rows of the five tables, as tuples whose field names are the columns they are copied into.
+
+Here belongs the shape of a row only. Not here: how a record becomes one (`mapping.py`), or how it is written.
+All instants are UTC.
+"""
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+
+class DepartmentRow(NamedTuple):
+    """A row of `departments`."""
+
+    id: str
+    b2chat_code: str
+    name: str
+    is_leaf: bool
+    last_seen_at: datetime
+    last_sync_at: datetime
+
+
+class AgentRow(NamedTuple):
+    """A row of `agents`."""
+
+    id: str
+    b2chat_id: str
+    username: str
+    name: str
+    email: str | None
+    department_id: str | None
+    department_seen_at: datetime | None
+    last_seen_at: datetime
+    read_at: datetime
+    last_sync_at: datetime
+
+
+class ContactRow(NamedTuple):
+    """A row of `contacts`. `created_at` and `updated_at` of None take the table's default."""
+
+    id: str
+    b2chat_id: str
+    full_name: str
+    mobile: str | None
+    raw_mobile: str | None
+    phone_number: str | None
+    email: str | None
+    identification: str | None
+    address: str | None
+    city: str | None
+    country: str | None
+    company: str | None
+    merchant_id: str | None
+    custom_attributes: Any
+    tags: Any
+    is_full: bool
+    time_flags: list[str]
+    row_hash: bytes
+    read_at: datetime
+    last_seen_at: datetime | None
+    created_at: datetime | None
+    updated_at: datetime | None
+    last_sync_at: datetime
+
+
+class ChatRow(NamedTuple):
+    """A row of `chats`."""
+
+    id: str
+    b2chat_id: str
+    agent_id: str | None
+    contact_id: str | None
+    department_id: str | None
+    provider: str
+    raw_provider: str | None
+    status: str
+    raw_status: str | None
+    is_agent_available: bool | None
+    alias: str | None
+    tags: list[str]
+    unread_count: int
+    created_at: datetime
+    opened_at: datetime | None
+    picked_up_at: datetime | None
+    response_at: datetime | None
+    closed_at: datetime | None
+    duration: int | None
+    raw_duration: str | None
+    time_flags: list[str]
+    last_modified_at: datetime | None
+    row_hash: bytes
+    messages_hash: bytes | None
+    messages_told: bool
+    read_at: datetime
+    last_sync_at: datetime
+
+
+class MessageRow(NamedTuple):
+    """A row of `messages`."""
+
+    id: str
+    chat_id: str
+    text: str | None
+    type: str
+    raw_type: str
+    incoming: bool
+    broadcasted: bool | None
+    image_url: str | None
+    file_url: str | None
+    caption: str | None
+    location: Any
+    position: int
+    timestamp: datetime
+    time_flag: str | None
+    last_sync_at: datetime

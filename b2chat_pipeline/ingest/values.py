@@ -1,0 +1,39 @@
+"""What any value must satisfy before it is stored, and the hash that says whether stored values have changed.
+
+Not here: what a value means (`mapping.py`, `contacts.py`).
+"""
+
+from hashlib import blake2b
+
+import msgspec
+
+# Part of every hash: raising it makes each row differ once, so a changed mapping reaches rows already loaded.
+MAPPING_VERSION = 1
+# A b-tree refuses entries above about 2,700 bytes; 500 characters of any script stay below.
+LONGEST_INDEXED_TEXT = 500
+
+
+class UnstorableError(Exception):
+    """A value that no column takes; it becomes a Misfit of its record."""
+
+    def __init__(self, reason: str, path: str) -> None:
+        super().__init__(reason)
+        self.reason, self.path = reason, path
+
+
+def content_hash(*values: object) -> bytes:
+    """A hash over mapped values; equal hashes mean that nothing the tables hold has changed."""
+    return blake2b(msgspec.json.encode((MAPPING_VERSION, *values)), digest_size=16).digest()
+
+
+def check_key(key: str, path: str) -> None:
+    """Raises UnstorableError where a key is empty or too long to be indexed."""
+    if not key.strip():
+        raise UnstorableError("the key is empty", path)
+    check_indexed(key, path)
+
+
+def check_indexed(text: str | None, path: str) -> None:
+    """Raises UnstorableError where a text is too long for its index."""
+    if text is not None and len(text) > LONGEST_INDEXED_TEXT:
+        raise UnstorableError(f"longer than {LONGEST_INDEXED_TEXT} characters, which its index does not take", path)

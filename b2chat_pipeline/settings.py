@@ -1,0 +1,200 @@
+"""What the operator decides: every environment variable, its meaning, its default, and the typed values read from it.
+
+Here belongs reading and validating settings. Not here: acting on them, and secrets of any other place. Nothing is read
+at import; every function takes the environment as a mapping, so a test or a run passes its own.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+from zoneinfo import ZoneInfo
+
+DEFAULT_API_URL = "https://api.b2chat.io"
+# Where the partitions start while B2CHAT_START_DATE is unset: the definitions load, but no run starts.
+PLACEHOLDER_START = date(2025, 1, 1)
+
+
+class SettingsError(Exception):
+    """A setting is missing or wrong; the text is one sentence that names it and the next step."""
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One environment variable: how it is written in `.env.example` and in the documentation."""
+
+    name: str
+    meaning: str
+    default: str = ""
+    example: str = ""
+    # May also be set as a row of system_settings; the environment wins.
+    stored: bool = False
+
+
+VARIABLES = (
+    Variable("B2CHAT_USERNAME", "API user of the account (B2Chat, settings, API credentials).", example="api-user"),
+    Variable("B2CHAT_PASSWORD", "Its password. Never logged.", example="change-me"),
+    Variable(
+        "B2CHAT_TIMEZONE",
+        "The account's own time zone (IANA name). Hours and days are its hours and days.",
+        example="America/Bogota",
+    ),
+    Variable("B2CHAT_START_DATE", "First account-local day to offer for loading.", example="2026-01-01"),
+    Variable("B2CHAT_API_URL", "Address of the API.", DEFAULT_API_URL, stored=True),
+    Variable("B2CHAT_REQUESTS_PER_SECOND", "Ceiling for all processes together; 0 switches it off.", "5", stored=True),
+    Variable("B2CHAT_REQUESTS_PER_DAY", "Ceiling for all processes together.", "10000", stored=True),
+    Variable(
+        "B2CHAT_ADMIN_EMAILS",
+        "Administrators, separated by commas; they own manual loads and get notices.",
+        stored=True,
+    ),
+    Variable("B2CHAT_DATABASE_URL", "The warehouse, any PostgreSQL 15 or newer. Unset: the embedded server."),
+    Variable("DAGSTER_DATABASE_URL", "Dagster's own database, best on the same server. Unset: the embedded server."),
+    Variable("B2CHAT_DATA_DIR", "Folder of the embedded PostgreSQL and of logs.", ".b2chat"),
+)
+_BY_NAME = {variable.name: variable for variable in VARIABLES}
+
+
+@dataclass(frozen=True)
+class Account:
+    """The account's own calendar: the zone its days are counted in, and the first day on offer."""
+
+    zone: ZoneInfo
+    first_day: date
+
+
+@dataclass(frozen=True)
+class Source:
+    """How to reach the B2Chat API, and how hard it may be asked."""
+
+    api_url: str
+    username: str
+    password: str = field(repr=False)
+    requests_per_second: float
+    requests_per_day: int
+
+
+@dataclass(frozen=True)
+class Storage:
+    """Where data is kept. A URL of None means the embedded PostgreSQL below `data_dir`."""
+
+    data_dir: Path
+    database_url: str | None = field(repr=False)
+    dagster_database_url: str | None = field(repr=False)
+
+
+def read_account(environ: Mapping[str, str]) -> Account:
+    """The account's zone and first day. Raises SettingsError where one is missing or wrong."""
+    return Account(zone=_zone(environ), first_day=_start_date(environ))
+
+
+def read_source(environ: Mapping[str, str], stored: Mapping[str, str] | None = None) -> Source:
+    """How to reach the API: environment, then `stored` (system_settings), then the default. Raises SettingsError."""
+    stored = stored or {}
+    return Source(
+        api_url=_api_url(_value("B2CHAT_API_URL", environ, stored)),
+        username=_required("B2CHAT_USERNAME", environ),
+        password=_required("B2CHAT_PASSWORD", environ),
+        requests_per_second=_number("B2CHAT_REQUESTS_PER_SECOND", environ, stored),
+        requests_per_day=int(_number("B2CHAT_REQUESTS_PER_DAY", environ, stored)),
+    )
+
+
+def read_storage(environ: Mapping[str, str]) -> Storage:
+    """Where data is kept. Raises SettingsError where a URL is not one of PostgreSQL."""
+    return Storage(
+        data_dir=Path(_value("B2CHAT_DATA_DIR", environ, {})).expanduser().absolute(),
+        database_url=_database_url("B2CHAT_DATABASE_URL", environ),
+        dagster_database_url=_database_url("DAGSTER_DATABASE_URL", environ),
+    )
+
+
+def read_admin_emails(environ: Mapping[str, str], stored: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """The administrators' addresses, lower case, in order. Raises SettingsError where one is no address."""
+    text = _value("B2CHAT_ADMIN_EMAILS", environ, stored or {})
+    emails = tuple(dict.fromkeys(part.strip().lower() for part in text.split(",") if part.strip()))
+    if any(not re.fullmatch(r"[^@\s]+@[^@\s]+", email) for email in emails):
+        raise SettingsError(
+            "B2CHAT_ADMIN_EMAILS holds something that is no e-mail address: separate the addresses with commas."
+        )
+    return emails
+
+
+def check_all(environ: Mapping[str, str]) -> None:
+    """Read every setting once; raises SettingsError for the first that is missing or wrong."""
+    read_storage(environ)
+    read_account(environ)
+    read_source(environ)
+    read_admin_emails(environ)
+
+
+def env_example() -> str:
+    """The text of `.env.example`: every variable with its meaning, and its default or an example."""
+    lines = ["# Copy to .env and fill in. `b2chat` and `dg dev` read .env in the folder they are started in.", ""]
+    for variable in VARIABLES:
+        lines += [
+            f"# {variable.meaning}",
+            f"{'' if variable.example else '# '}{variable.name}={variable.example or variable.default}",
+            "",
+        ]
+    return "\n".join(lines)
+
+
+def _value(name: str, environ: Mapping[str, str], stored: Mapping[str, str]) -> str:
+    return (environ.get(name) or stored.get(name) or _BY_NAME[name].default).strip()
+
+
+def _required(name: str, environ: Mapping[str, str]) -> str:
+    value = _value(name, environ, {})
+    if not value:
+        raise SettingsError(
+            f"{name} is not set: put it into .env (see .env.example), or try `b2chat demo`, which needs no account."
+        )
+    return value
+
+
+def _zone(environ: Mapping[str, str]) -> ZoneInfo:
+    name = _required("B2CHAT_TIMEZONE", environ)
+    try:
+        return ZoneInfo(name)
+    except (KeyError, OSError, ValueError):  # not found, a folder's name, no name at all
+        hint = "use an IANA name such as America/Bogota."
+        raise SettingsError(f"B2CHAT_TIMEZONE is {name!r}, which is no time zone: {hint}") from None
+
+
+def _start_date(environ: Mapping[str, str]) -> date:
+    text = _required("B2CHAT_START_DATE", environ)
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise SettingsError(f"B2CHAT_START_DATE is {text!r}, which is no day: write it as 2026-01-31.") from None
+
+
+def _number(name: str, environ: Mapping[str, str], stored: Mapping[str, str]) -> float:
+    text = _value(name, environ, stored)
+    if not re.fullmatch(r"\d+(\.\d+)?", text):
+        raise SettingsError(
+            f"{name} is {text!r}, which is no number of requests: the default is {_BY_NAME[name].default}."
+        )
+    return float(text)
+
+
+def _api_url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise SettingsError(f"B2CHAT_API_URL is {text!r}, which is no address: the default is {DEFAULT_API_URL}.")
+    return text.rstrip("/")
+
+
+def _database_url(name: str, environ: Mapping[str, str]) -> str | None:
+    text = _value(name, environ, {})
+    if not text:
+        return None
+    if not re.match(r"postgres(ql)?(\+\w+)?://", text):
+        # The value may hold a password, so it is not repeated.
+        raise SettingsError(
+            f"{name} is no PostgreSQL URL: write it as postgresql://{quote('user')}:password@host:5432/database."
+        )
+    return text

@@ -1,0 +1,159 @@
+"""The honest books of every sync: sync_logs, sync_states, audit_logs, error_logs.
+
+Here belongs writing them. Not here: pages and checkpoints (`reads.py`), counts per hour (`ledger.py`).
+`sync_logs` gets one row per entity and run; the row of the side's main entity lends its id to pages and checkpoints.
+"""
+
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from psycopg import Connection
+from psycopg.types.json import Jsonb
+
+from b2chat_pipeline.warehouse.identifiers import derived_id, new_id
+
+
+@dataclass(frozen=True)
+class Sync:
+    """One run's entries in the books, as opened."""
+
+    log_ids: Mapping[str, str]
+    main_entity: str
+    user_id: str
+    run_id: str
+    started_at: datetime
+
+    @property
+    def id(self) -> str:
+        """The id that pages, checkpoints and the ledger refer to."""
+        return self.log_ids[self.main_entity]
+
+
+@dataclass(frozen=True)
+class EntityTotals:
+    """What became of an entity's records in one transaction."""
+
+    received: int
+    loaded: int
+    quarantined: int
+
+
+def open_sync(
+    connection: Connection,
+    entities: Sequence[str],
+    *,
+    user_id: str,
+    operation: str,
+    run_id: str,
+    metadata: Mapping[str, object],
+    now: datetime,
+) -> Sync:
+    """Open the books of a run. The first entity is the main one."""
+    log_ids = {entity: new_id() for entity in entities}
+    sync = Sync(log_ids, entities[0], user_id, run_id, now)
+    details = {**metadata, "run_id": run_id, "sync_id": sync.id}
+    with connection.transaction():
+        for entity in sorted(entities):
+            connection.execute(
+                "insert into sync_logs (id, user_id, entity_type, operation, record_count, status, started_at,"
+                " metadata) values (%s, %s, %s, %s, 0, 'in_progress', %s, %s)",
+                (log_ids[entity], user_id, entity, operation, now, Jsonb(details)),
+            )
+            _touch_state(connection, entity, now)
+        _audit(connection, sync, "sync.start", details, now=now, error=None)
+    return sync
+
+
+def _touch_state(connection: Connection, entity: str, now: datetime) -> None:
+    connection.execute(
+        "insert into sync_states (id, entity_type, sync_status, created_at, updated_at)"
+        " values (%s, %s, 'running', %s, %s)"
+        " on conflict (entity_type) do update set sync_status = 'running', updated_at = excluded.updated_at",
+        (derived_id(0, "sync_state", entity), entity, now, now),
+    )
+
+
+def record_progress(
+    connection: Connection, sync: Sync, totals: Mapping[str, EntityTotals], *, watermark: datetime
+) -> None:
+    """Add a transaction's counts to the run's rows and move the watermark (the end of the newest hour loaded).
+
+    Called last in the transaction that loads the rows: all runs share the states, so their locks are held shortest.
+    """
+    for entity in sorted(totals):
+        count = totals[entity]
+        connection.execute(
+            "update sync_logs set record_count = record_count + %s where id = %s",
+            (count.received, sync.log_ids[entity]),
+        )
+    for entity in sorted(totals):
+        connection.execute(
+            "update sync_states set last_sync_timestamp = greatest(last_sync_timestamp, %s) where entity_type = %s",
+            (watermark, entity),
+        )
+
+
+def close_sync(
+    connection: Connection,
+    sync: Sync,
+    totals: Mapping[str, EntityTotals],
+    *,
+    status: str,
+    error: BaseException | None,
+    now: datetime,
+) -> None:
+    """Close the books of a run: success, partial or error, with one row in error_logs where something failed."""
+    message = None if error is None else str(error)
+    with connection.transaction():
+        connection.execute(
+            "update sync_logs set status = %s, completed_at = %s, error_message = %s where id = any(%s)",
+            (status, now, message, list(sync.log_ids.values())),
+        )
+        _audit(connection, sync, "sync.complete", {"status": status, "sync_id": sync.id}, now=now, error=message)
+        if error is not None:
+            record_error(connection, error, sync_id=sync.id, run_id=sync.run_id, user_id=sync.user_id, now=now)
+        for entity in sorted(sync.log_ids):
+            _close_state(connection, entity, totals.get(entity, EntityTotals(0, 0, 0)), sync, status=status, now=now)
+
+
+def _close_state(
+    connection: Connection, entity: str, totals: EntityTotals, sync: Sync, *, status: str, now: datetime
+) -> None:
+    connection.execute(
+        "update sync_states set sync_status = %s, total_records = %s, successful_records = %s, failed_records = %s,"
+        " sync_duration = %s, updated_at = %s where entity_type = %s",
+        (
+            *("error" if status == "error" else "idle", totals.received, totals.loaded, totals.quarantined),
+            *(int((now - sync.started_at).total_seconds() * 1000), now, entity),
+        ),
+    )
+
+
+def record_error(
+    connection: Connection, error: BaseException, *, sync_id: str, run_id: str, user_id: str, now: datetime
+) -> None:
+    """One row of error_logs. The trace names places in the code only: values might be personal data."""
+    frames = traceback.extract_tb(error.__traceback__)
+    trace = "\n".join(f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in frames)
+    connection.execute(
+        "insert into error_logs (id, timestamp, level, message, error_code, stack_trace, user_id, request_id,"
+        " correlation_id, source, created_at) values (%s, %s, 'error', %s, %s, %s, %s, %s, %s, 'sync', %s)",
+        (new_id(), now, str(error), type(error).__name__, trace, user_id, sync_id, run_id, now),
+    )
+
+
+def _audit(
+    connection: Connection, sync: Sync, event: str, details: Mapping[str, object], *, now: datetime, error: str | None
+) -> None:
+    connection.execute(
+        "insert into audit_logs (id, timestamp, user_id, user_email, event_type, severity, resource, action, details,"
+        " success, error_message, request_id, correlation_id, created_at)"
+        " select %s, %s, users.id, users.email, %s, 'low', %s, 'update', %s, %s, %s, %s, %s, %s"
+        " from users where users.id = %s",
+        (
+            *(new_id(), now, event, f"sync:{sync.main_entity}", Jsonb(details), error is None, error),
+            *(sync.id, sync.run_id, now, sync.user_id),
+        ),
+    )

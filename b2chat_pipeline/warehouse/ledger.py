@@ -1,0 +1,99 @@
+"""What became of every record: counts per entity and hour, and the records put aside.
+
+Here belong `ops.ledger` and `ops.quarantine`. Not here: deciding what fits (`ingest/`).
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+from hashlib import blake2b
+from typing import Any
+
+from psycopg import Connection, sql
+
+from b2chat_pipeline.warehouse.identifiers import new_id
+
+
+@dataclass
+class Counts:
+    """What became of the records of one entity in one hour. All terms but `received` add up to it."""
+
+    received: int = 0
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    repeated: int = 0
+    older: int = 0
+    quarantined: int = 0
+    outside: int = 0
+
+    @property
+    def accounted(self) -> int:
+        """The records whose fate is known."""
+        return sum(getattr(self, field.name) for field in fields(self) if field.name != "received")
+
+    @property
+    def loaded(self) -> int:
+        """The records that are now in the table as told."""
+        return self.inserted + self.updated + self.unchanged
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A record to put aside."""
+
+    entity: str
+    endpoint: str
+    record_key: str | None
+    reason: str
+    json_path: str
+    raw_record: str
+    hour: datetime | None
+    read_at: datetime
+
+
+_COUNTERS = [field.name for field in fields(Counts)]
+_ADD = sql.SQL(
+    "insert into ops.ledger (sync_id, entity, hour_start, loaded_at, {columns}) values (%s, %s, %s, %s, {values})"
+    " on conflict (sync_id, entity, hour_start) do update set loaded_at = excluded.loaded_at, {sums}"
+).format(
+    columns=sql.SQL(", ").join(map(sql.Identifier, _COUNTERS)),
+    values=sql.SQL(", ").join([sql.Placeholder()] * len(_COUNTERS)),
+    sums=sql.SQL(", ").join(
+        sql.SQL("{0} = ops.ledger.{0} + excluded.{0}").format(sql.Identifier(name)) for name in _COUNTERS
+    ),
+)
+
+
+def write_ledger(
+    connection: Connection, sync_id: str, counts: Mapping[tuple[str, datetime], Counts], *, now: datetime
+) -> None:
+    """Add the counts of (entity, hour) to the sync's page of the ledger."""
+    rows = [
+        (sync_id, entity, hour, now, *(getattr(counts[entity, hour], name) for name in _COUNTERS))
+        for entity, hour in sorted(counts)
+    ]
+    with connection.cursor() as cursor:
+        cursor.executemany(_ADD, rows)
+
+
+def put_aside(connection: Connection, sync_id: str, rejected: Iterable[Rejected], *, now: datetime) -> None:
+    """Keep records that do not fit, each once however often it is told."""
+    rows: list[tuple[Any, ...]] = [
+        (
+            *(new_id(), record.entity, record.endpoint, record.record_key, record.reason, record.json_path),
+            *(record.raw_record, blake2b(record.raw_record.encode(), digest_size=16).digest(), record.hour),
+            *(sync_id, record.read_at, now, now),
+        )
+        for record in rejected
+    ]
+    rows.sort(key=lambda row: bytes(row[7]))
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "insert into ops.quarantine (id, entity, endpoint, record_key, reason, json_path, raw_record, record_hash,"
+            " hour_start, sync_id, read_at, first_seen_at, last_seen_at)"
+            " values (%s, %s, %s, %s, %s, %s, %s::json, %s, %s, %s, %s, %s, %s)"
+            " on conflict (entity, record_hash, reason) do update"
+            " set last_seen_at = excluded.last_seen_at, occurrences = ops.quarantine.occurrences + 1",
+            rows,
+        )

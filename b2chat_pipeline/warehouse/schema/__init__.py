@@ -1,0 +1,50 @@
+"""Every table, as SQLAlchemy models: the one description that migrations and documentation are derived from.
+
+`public` holds the tables of the data dictionary, `ops` what the pipeline needs to do its work. What is built from these
+tables for analysts lives in the schema `analytics` and is described elsewhere.
+"""
+
+from b2chat_pipeline.warehouse.schema.application import (
+    AuditLog,
+    EffectivenessAnalysis,
+    ErrorLog,
+    ExportLog,
+    Notification,
+    SystemSetting,
+)
+from b2chat_pipeline.warehouse.schema.base import Base
+from b2chat_pipeline.warehouse.schema.conversations import Chat, Message
+from b2chat_pipeline.warehouse.schema.operations import (
+    ContractDrift,
+    LedgerEntry,
+    QuarantinedRecord,
+    RequestBudget,
+    WindowRead,
+)
+from b2chat_pipeline.warehouse.schema.people import Agent, Contact, Department, User
+from b2chat_pipeline.warehouse.schema.synchronization import ApiResponseLog, SyncCheckpoint, SyncLog, SyncState
+
+__all__ = [
+    "Agent",
+    "ApiResponseLog",
+    "AuditLog",
+    "Base",
+    "Chat",
+    "Contact",
+    "ContractDrift",
+    "Department",
+    "EffectivenessAnalysis",
+    "ErrorLog",
+    "ExportLog",
+    "LedgerEntry",
+    "Message",
+    "Notification",
+    "QuarantinedRecord",
+    "RequestBudget",
+    "SyncCheckpoint",
+    "SyncLog",
+    "SyncState",
+    "SystemSetting",
+    "User",
+    "WindowRead",
+]

@@ -1,0 +1,102 @@
+"""The one write path: rows by COPY, straight into a table where they are new, else by way of a staging table.
+
+Here belong the moves every load is made of. Not here: which rows are new or changed (`ingest/`). Staging tables are
+made once per connection and emptied at each commit. Rows are written in the order of their keys, so that two loads that
+touch the same rows lock them in the same order.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, NamedTuple
+
+from psycopg import Connection, sql
+from psycopg.types.json import Jsonb
+
+
+def copy_rows(connection: Connection, table: str, rows: Sequence[NamedTuple], *, json: Collection[str] = ()) -> int:
+    """Copy rows into a table whose columns their fields name, and return how many. `json` names the jsonb columns."""
+    if not rows:
+        return 0
+    columns = rows[0]._fields
+    statement = sql.SQL("copy {} ({}) from stdin").format(sql.Identifier(table), _names(columns))
+    places = [columns.index(name) for name in json]
+    with connection.cursor() as cursor:
+        with cursor.copy(statement) as copy:
+            for row in _with_json(rows, places):
+                copy.write_row(row)
+        return cursor.rowcount
+
+
+def _with_json(rows: Iterable[Sequence[Any]], places: Sequence[int]) -> Iterable[Sequence[Any]]:
+    """The rows with the values at some places wrapped as jsonb; None stays NULL."""
+    for row in rows:
+        if any(row[place] is not None for place in places):
+            values = list(row)
+            for place in places:
+                values[place] = None if row[place] is None else Jsonb(row[place])
+            yield values
+        else:
+            yield row
+
+
+def stage_rows(connection: Connection, table: str, rows: Sequence[NamedTuple], *, json: Collection[str] = ()) -> str:
+    """Copy rows into the staging table of `table` and return its name. It is empty again after the transaction."""
+    name = f"stage_{table}"
+    columns = rows[0]._fields
+    connection.execute(
+        sql.SQL("create temp table if not exists {} on commit delete rows as select {} from {} with no data").format(
+            sql.Identifier(name), _names(columns), sql.Identifier("public", table)
+        )
+    )
+    copy_rows(connection, name, rows, json=json)
+    return name
+
+
+def insert_staged(connection: Connection, table: str, columns: Sequence[str], key: str) -> set[str]:
+    """Insert the staged rows that are not stored yet, in the order of their keys, and return the keys inserted.
+
+    A stored row is not even locked; one that another transaction inserts meanwhile is left to it.
+    """
+    statement = sql.SQL(
+        "insert into {table} ({columns}) select {values} from {stage} s"
+        " where not exists (select from {table} t where t.{key} = s.{key})"
+        " order by s.{key} on conflict do nothing returning {key}"
+    ).format(
+        table=sql.Identifier("public", table),
+        columns=_names(columns),
+        values=sql.SQL(", ").join(_value(name) for name in columns),
+        stage=sql.Identifier(f"stage_{table}"),
+        key=sql.Identifier(key),
+    )
+    return {row[0] for row in connection.execute(statement)}
+
+
+def _value(column: str) -> sql.Composable:
+    # The dictionary's own default of these two, where the source does not tell them.
+    if column in {"created_at", "updated_at"}:
+        return sql.SQL("coalesce(s.{}, now())").format(sql.Identifier(column))
+    return sql.Identifier("s", column)
+
+
+def stored_ids(connection: Connection, table: str, key: str, keys: Collection[str]) -> dict[str, str]:
+    """The ids of stored rows by their keys at the source."""
+    statement = sql.SQL("select {key}, id from {table} where {key} = any(%s)").format(
+        key=sql.Identifier(key), table=sql.Identifier("public", table)
+    )
+    return dict(connection.execute(statement, (list(keys),)).fetchall())
+
+
+def lock_rows(connection: Connection, table: str, key: str, keys: Collection[str]) -> None:
+    """Lock stored rows in the order of their keys, before an UPDATE whose plan might take them in any other."""
+    statement = sql.SQL("select from {table} where {key} = any(%s) order by {key} for no key update").format(
+        table=sql.Identifier("public", table), key=sql.Identifier(key)
+    )
+    connection.execute(statement, (sorted(keys),))
+
+
+def lock_day(connection: Connection, endpoint: str, day: str) -> None:
+    """Let one load at a time write an endpoint's account-local day; the lock ends with the transaction."""
+    connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"b2chat load {endpoint} {day}",))
+
+
+def _names(columns: Iterable[str]) -> sql.Composed:
+    return sql.SQL(", ").join(map(sql.Identifier, columns))

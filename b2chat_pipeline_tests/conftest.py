@@ -1,0 +1,56 @@
+"""Fixtures every test may ask for."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from b2chat_pipeline_tests.postgres import PostgresServer, session_server
+
+_DIRECTORY = "B2CHAT_TEST_SERVER_DIRECTORY"
+
+
+def pytest_configure() -> None:
+    """The first process of a session says where the server's data goes; its workers inherit that.
+
+    Not below pytest's own temporary directory: that is closed to the account the server runs as.
+    """
+    if _DIRECTORY not in os.environ:
+        os.environ[_DIRECTORY] = tempfile.mkdtemp(prefix="b2chat-tests-")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The first process outlives its workers and clears up."""
+    if not hasattr(config, "workerinput"):
+        shutil.rmtree(os.environ.pop(_DIRECTORY))
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """One PostgreSQL server per session, shared by all its workers."""
+    with session_server(Path(os.environ[_DIRECTORY])) as server:
+        yield server
+
+
+@pytest.fixture
+def database_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """A fresh database with the whole schema and no rows."""
+    with postgres_server.database(migrated=True) as url:
+        yield url
+
+
+@pytest.fixture
+def empty_database_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """A fresh database without any schema."""
+    with postgres_server.database(migrated=False) as url:
+        yield url
+
+
+@pytest.fixture
+def server_directory() -> Iterator[Path]:
+    """An empty directory with a short path that a server may put its data below."""
+    with tempfile.TemporaryDirectory(prefix="b2chat-") as directory:
+        yield Path(directory)
