@@ -144,12 +144,12 @@ class Reader:
         """What the dead owner had read already."""
         for page in stored_pages(self._connection, checkpoint.sync_id, read.query.endpoint):
             records = decode_page(page.body, read.query.endpoint).records
-            yield PageTold(page, [self._told(raw, read.query.endpoint)[0] for raw in records], None)
+            yield PageTold(page, [told_record(raw, read.query.endpoint, self._clock)[0] for raw in records], None)
 
     def _next(self, read: Read, checkpoint: Checkpoint, position: Position) -> tuple[PageTold, Position, Step]:
         answer, position = self._ask(read.query, position)
         page = self._decoded(read.query, answer)
-        told = [self._told(raw, read.query.endpoint) for raw in page.records]
+        told = [told_record(raw, read.query.endpoint, self._clock) for raw in page.records]
         facts = Told([key for _, key in told], [record.instant for record, _ in told], page.total)
         after, step = advance(position, facts, query=read.query, window=read.window)
         to_store = _page(read.query, answer, len(page.records))
@@ -189,9 +189,11 @@ class Reader:
         now = self._now()
         insert_page(self._connection, checkpoint.sync_id, PageToStore(query.endpoint, params, now, body, 0), now=now)
 
-    def _told(self, raw: bytes, endpoint: Endpoint) -> tuple[RecordTold, str | None]:
-        key, text = decode_head(raw, endpoint)
-        return RecordTold(raw, self._clock.read(text).instant if text else None), key
+
+def told_record(raw: bytes, endpoint: Endpoint, clock: AccountClock) -> tuple[RecordTold, str | None]:
+    """A raw record of a page with the instant it is listed by, and its key."""
+    key, text = decode_head(raw, endpoint)
+    return RecordTold(raw, clock.read(text).instant if text else None), key
 
 
 def _entity(endpoint: Endpoint) -> str:

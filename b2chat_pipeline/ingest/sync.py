@@ -1,7 +1,8 @@
 """One sync of one side of the API: reads the hours asked for, loads them day by day, and keeps the books.
 
-Here belongs what one run does from its first request to its last commit. Not here: Dagster, and how any single step works.
-The chats side and the contacts side do not depend on each other, so trouble at one endpoint never holds up the other.
+Here belongs what one run does from its first request to its last commit. Not here: Dagster, and how any single step
+works. The chats side and the contacts side do not depend on each other, so trouble at one endpoint never holds up the
+other.
 """
 
 from collections import defaultdict
@@ -63,3 +64,148 @@ class Outcome:
             return "success"
         stopped = all(isinstance(error, BudgetExhausted) for error in self.failed.values())
         return "partial" if self.counts or stopped else "error"
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What a sync works with. The three connections are its own, in autocommit mode."""
+
+    client: B2ChatClient
+    reading: Connection
+    loading: Connection
+    books: Connection
+    clock: AccountClock
+    now: Callable[[], datetime]
+
+
+def run_sync(order: Order, tools: Tools) -> Outcome:
+    """Do what is ordered, as far as it can be done, and say what became of every hour. Trouble with the source or with
+    a day is recorded in the outcome, not raised; anything else is raised after the books are closed.
+    """
+    sync = open_sync(
+        tools.books,
+        ENTITIES[order.endpoint],
+        user_id=order.user_id,
+        operation=order.operation,
+        run_id=order.run_id,
+        metadata=_about(order),
+        now=tools.now(),
+    )
+    outcome = Outcome(sync.id)
+    try:
+        _Running(order, tools, sync, outcome).run()
+    except BaseException as error:
+        _close(tools, sync, outcome, "error", error)
+        raise
+    first = next(iter(outcome.failed.values()), None)
+    _close(tools, sync, outcome, outcome.status, None if isinstance(first, BudgetExhausted) else first)
+    return outcome
+
+
+class _Running:
+    """One sync while it runs."""
+
+    def __init__(self, order: Order, tools: Tools, sync: Sync, outcome: Outcome) -> None:
+        self._order = order
+        self._tools = tools
+        self._outcome = outcome
+        self._reader = Reader(tools.reading, tools.client, tools.clock, now=tools.now)
+        self._loader = DayLoader(tools.loading, order.endpoint, tools.clock, sync, now=tools.now)
+        self._sync = sync
+
+    def run(self) -> None:
+        if self._order.read:
+            self._read()
+        else:
+            self._replay()
+
+    def _read(self) -> None:
+        """Read the lists that hold the hours, and load each day as soon as it has been told."""
+        now = self._tools.now()
+        for read in plan_reads(self._order.endpoint, self._order.hours, self._tools.clock, now=now):
+            hours = [hour for hour in self._order.hours if read.window.start <= hour.start < read.window.end]
+            try:
+                for day in self._days(self._reader.pages_of(read, self._sync.id), hours):
+                    record_hours_read(self._tools.reading, self._order.endpoint, _hours_read(day))
+                    self._settle(day)
+            except B2ChatError as error:
+                self._fail((hour.start for hour in hours if hour.start not in self._outcome.counts), error)
+        self._outcome.requests, self._outcome.pages = self._reader.requests, self._reader.pages
+
+    def _replay(self) -> None:
+        """Load the hours from the newest complete read of each."""
+        starts = [hour.start for hour in self._order.hours]
+        stored = hours_read(self._tools.reading, self._order.endpoint, starts)
+        self._fail((start for start in starts if start not in stored), _nothing_stored(self._order.endpoint))
+        by_sync: dict[str, list[Window]] = defaultdict(list)
+        for hour in self._order.hours:
+            if hour.start in stored:
+                by_sync[stored[hour.start].sync_id].append(hour)
+        for sync_id, hours in sorted(by_sync.items()):
+            for day in self._days(self._stored(sync_id), hours):
+                self._settle(day)
+
+    def _days(self, pages: Iterable[PageTold], hours: Sequence[Window]) -> Iterator[DayTold]:
+        return days_told(pages, hours, self._tools.clock)
+
+    def _stored(self, sync_id: str) -> Iterator[PageTold]:
+        endpoint = self._order.endpoint
+        for page in stored_pages(self._tools.reading, sync_id, endpoint):
+            records = decode_page(page.body, endpoint).records
+            yield PageTold(page, [told_record(raw, endpoint, self._tools.clock)[0] for raw in records], None)
+
+    def _settle(self, day: DayTold) -> None:
+        """Load a day where loading is ordered, and note what became of its hours."""
+        for hour in day.hours:
+            self._outcome.counts.setdefault(hour.start, {})
+        if not self._order.load:
+            return
+        loaded = self._loader.load(day)
+        for (entity, hour_start), counts in loaded.tally.items():
+            self._outcome.counts[hour_start][entity] = counts
+        for hour_start, error in loaded.failed.items():
+            del self._outcome.counts[hour_start]
+            self._outcome.failed[hour_start] = error
+
+    def _fail(self, hours: Iterable[datetime], error: Exception) -> None:
+        for hour in hours:
+            self._outcome.failed[hour] = error
+
+
+def _hours_read(day: DayTold) -> list[HourRead]:
+    records = defaultdict[datetime, int](int)
+    for record in day.records:
+        records[record.hour] += 1
+    return [
+        HourRead(hour, day.sync_id, read_at, records[hour]) for hour, read_at in sorted(day.hours_read_at().items())
+    ]
+
+
+def _nothing_stored(endpoint: Endpoint) -> NothingStoredError:
+    asset = "chat_pages" if endpoint == CHATS else "contact_pages"
+    return NothingStoredError(f"no stored pages cover this hour: materialize {asset} together with the tables.")
+
+
+def _about(order: Order) -> dict[str, object]:
+    return {
+        "endpoint": order.endpoint,
+        "from": min(hour.start for hour in order.hours).isoformat(),
+        "to": max(hour.end for hour in order.hours).isoformat(),
+        "hours": len(order.hours),
+        "read": order.read,
+        "load": order.load,
+    }
+
+
+def _close(tools: Tools, sync: Sync, outcome: Outcome, status: str, error: BaseException | None) -> None:
+    totals = {entity: _entity_total(outcome, entity) for entity in sync.log_ids}
+    close_sync(tools.books, sync, totals, status=status, error=error, now=tools.now())
+
+
+def _entity_total(outcome: Outcome, entity: str) -> EntityTotals:
+    counts = [hour[entity] for hour in outcome.counts.values() if entity in hour]
+    return EntityTotals(
+        received=sum(count.received for count in counts),
+        loaded=sum(count.loaded for count in counts),
+        quarantined=sum(count.quarantined for count in counts),
+    )

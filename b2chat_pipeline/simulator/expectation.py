@@ -78,13 +78,13 @@ class ExpectedContact:
     city: str | None
     country: str | None
     company: str | None
-    custom_attributes: dict[str, str | None]
+    custom_attributes: tuple[tuple[str, str | None], ...]
     tags: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExpectedAgent:
-    """A row of `agents`; `department` is that of the agent's newest chat."""
+    """A row of `agents`; `department` is that of the agent's newest chat that names one."""
 
     username: str
     name: str
@@ -198,25 +198,26 @@ def _contact(contact: Contact, now: int) -> ExpectedContact:
         city=known.city or None,
         country=known.country or None,
         company=known.company or None,
-        custom_attributes=dict(known.custom_attributes),
+        custom_attributes=tuple(known.custom_attributes),
         tags=tuple(name for name, _ in known.tags),
     )
 
 
 def _agents(scripts: list[ChatScript], now: int) -> dict[str, ExpectedAgent]:
-    """Everybody shown in a chat; later chats overwrite the department of earlier ones."""
-    shown: dict[str, tuple[Agent, ChatScript]] = {}
+    """Everybody shown in a chat; later chats overwrite the department of earlier ones, unless they name none."""
+    shown: dict[str, tuple[Agent, str | None]] = {}
     for script in scripts:
         if agent := script.phase(now).agent:
-            shown[agent.username] = (agent, script)
+            _, known = shown.get(agent.username, (agent, None))
+            shown[agent.username] = (agent, script.department.strip() if script.department else known)
     return {
         username: ExpectedAgent(
             username=username,
             name=agent.name,
             email=agent.email,
-            department=script.department.strip() if script.department else None,
+            department=department,
         )
-        for username, (agent, script) in shown.items()
+        for username, (agent, department) in shown.items()
     }
 
 

@@ -19,11 +19,11 @@ _TAKE = sql.SQL(
      where day = %(day)s
        and (%(per_day)s = 0 or hourly + reread + backfill < %(per_day)s)
        and (%(per_day)s = 0 or {counter} < %(share)s)
-       and (blocked_until is null or blocked_until <= %(now)s)
+       and not exists (select from ops.request_budget b where b.blocked_until > %(now)s)
     returning extract(epoch from next_at - %(pause)s - clock_timestamp())::float8
     """
 )
-_BLOCKED = "select blocked_until from ops.request_budget where day = %(day)s and blocked_until > %(now)s"
+_BLOCKED = "select max(blocked_until) from ops.request_budget where blocked_until > %(now)s"
 _BLOCK = """
     insert into ops.request_budget (day, blocked_until) values (%(day)s, %(until)s)
     on conflict (day) do update

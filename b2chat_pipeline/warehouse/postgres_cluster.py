@@ -177,7 +177,7 @@ class PostgresCluster:
     def _disown_pid_files(self) -> bool:
         """Lets a new server take over from one that vanished; returns whether one did.
 
-        PostgreSQL refuses while the old pid is in use, be it by a zombie or by a stranger. It ignores the pid of its own
+        PostgreSQL refuses while the old pid is in use, by a zombie or by a stranger. It ignores the pid of its own
         starter, and goes on to check whether orphans of the old server share its memory: the file must stay for that.
         """
         pid_file = self.data / "postmaster.pid"

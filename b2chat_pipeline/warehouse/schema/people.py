@@ -79,7 +79,7 @@ class Agent(Base):
     email: Mapped[str | None] = mapped_column(comment="E-mail address.")
     username: Mapped[str | None] = mapped_column(unique=True, comment="User name at B2Chat.")
     department_id: Mapped[str | None] = mapped_column(
-        ForeignKey("departments.id"), comment="Department of the agent's newest chat."
+        ForeignKey("departments.id"), comment="Department of the agent's newest chat that names one."
     )
     is_active: Mapped[bool] = mapped_column(server_default=TRUE, comment="May be given chats.")
     is_deleted: Mapped[bool] = mapped_column(server_default=FALSE, comment="Soft-deleted; history stays.")
@@ -89,7 +89,10 @@ class Agent(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=NOW, comment="When the row was made.")
     updated_at: Mapped[datetime] = mapped_column(server_default=NOW, comment="When the row last changed.")
     last_seen_at: Mapped[datetime | None] = mapped_column(
-        comment="Creation time of the newest chat that told of the agent; that chat decides department_id."
+        comment="Creation time of the newest chat that told of the agent."
+    )
+    department_seen_at: Mapped[datetime | None] = mapped_column(
+        comment="Creation time of the chat that decides department_id."
     )
     read_at: Mapped[datetime] = mapped_column(comment="Request time of the page whose values the row holds.")
 

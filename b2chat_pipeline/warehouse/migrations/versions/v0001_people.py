@@ -107,7 +107,9 @@ def _agents() -> None:
         sa.Column("name", sa.Text(), nullable=False, comment="Full name; empty where B2Chat gives none."),
         sa.Column("email", sa.Text(), nullable=True, comment="E-mail address."),
         sa.Column("username", sa.Text(), nullable=True, comment="User name at B2Chat."),
-        sa.Column("department_id", sa.Text(), nullable=True, comment="Department of the agent's newest chat."),
+        sa.Column(
+            "department_id", sa.Text(), nullable=True, comment="Department of the agent's newest chat that names one."
+        ),
         sa.Column(
             "is_active", sa.Boolean(), server_default=sa.text("true"), nullable=False, comment="May be given chats."
         ),
@@ -139,7 +141,13 @@ def _agents() -> None:
             "last_seen_at",
             sa.DateTime(timezone=True),
             nullable=True,
-            comment="Creation time of the newest chat that told of the agent; that chat decides department_id.",
+            comment="Creation time of the newest chat that told of the agent.",
+        ),
+        sa.Column(
+            "department_seen_at",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="Creation time of the chat that decides department_id.",
         ),
         sa.Column(
             "read_at",
