@@ -17,8 +17,12 @@ DEFAULT_API_URL = "https://api.b2chat.io"
 PLACEHOLDER_START = date(2025, 1, 1)
 
 
-class SettingsError(Exception):
-    """A setting is missing or wrong; the text is one sentence that names it and the next step."""
+class OperatorError(Exception):
+    """Something only a person can put right; the text is one sentence that ends with the next step."""
+
+
+class SettingsError(OperatorError):
+    """A setting is missing or wrong."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,7 @@ def read_source(environ: Mapping[str, str], stored: Mapping[str, str] | None = N
         username=_required("B2CHAT_USERNAME", environ),
         password=_required("B2CHAT_PASSWORD", environ),
         requests_per_second=_number("B2CHAT_REQUESTS_PER_SECOND", environ, stored),
-        requests_per_day=int(_number("B2CHAT_REQUESTS_PER_DAY", environ, stored)),
+        requests_per_day=int(_number("B2CHAT_REQUESTS_PER_DAY", environ, stored, pattern=r"[0-9]{1,9}")),
     )
 
 
@@ -143,7 +147,8 @@ def env_example() -> str:
 
 
 def _value(name: str, environ: Mapping[str, str], stored: Mapping[str, str]) -> str:
-    return (environ.get(name) or stored.get(name) or _BY_NAME[name].default).strip()
+    told = (environ.get(name, ""), stored.get(name, ""), _BY_NAME[name].default)
+    return next((text.strip() for text in told if text.strip()), "")
 
 
 def _required(name: str, environ: Mapping[str, str]) -> str:
@@ -172,9 +177,11 @@ def _start_date(environ: Mapping[str, str]) -> date:
         raise SettingsError(f"B2CHAT_START_DATE is {text!r}, which is no day: write it as 2026-01-31.") from None
 
 
-def _number(name: str, environ: Mapping[str, str], stored: Mapping[str, str]) -> float:
+def _number(
+    name: str, environ: Mapping[str, str], stored: Mapping[str, str], *, pattern: str = r"[0-9]{1,9}(\.[0-9]{1,6})?"
+) -> float:
     text = _value(name, environ, stored)
-    if not re.fullmatch(r"\d+(\.\d+)?", text):
+    if not re.fullmatch(pattern, text):
         raise SettingsError(
             f"{name} is {text!r}, which is no number of requests: the default is {_BY_NAME[name].default}."
         )
@@ -182,8 +189,12 @@ def _number(name: str, environ: Mapping[str, str], stored: Mapping[str, str]) ->
 
 
 def _api_url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    try:
+        parts = urlsplit(text)
+        is_address = parts.scheme in {"http", "https"} and bool(parts.hostname)
+    except ValueError:  # a bracket without its partner
+        is_address = False
+    if not is_address:
         raise SettingsError(f"B2CHAT_API_URL is {text!r}, which is no address: the default is {DEFAULT_API_URL}.")
     return text.rstrip("/")
 

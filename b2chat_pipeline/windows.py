@@ -1,8 +1,8 @@
 """Time as the account counts it: hours, days, ranges, and the naive clocks of the API.
 
-Here belongs pure arithmetic of windows and clocks. Not here: partition keys (`partitions.py`), reading the current time,
-any I/O. All windows are half-open and held in UTC; days are the account's own, so they have 23, 24 or 25 hours where
-clocks change.
+Here belongs pure arithmetic of windows and clocks. Not here: partition keys (`partitions.py`), reading the current
+time, any I/O. All windows are half-open and held in UTC; days are the account's own, so they have 23, 24 or 25 hours
+where clocks change.
 """
 
 from collections.abc import Iterable

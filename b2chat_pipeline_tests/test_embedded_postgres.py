@@ -2,12 +2,14 @@
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import unquote
 
 import psycopg
 import pytest
@@ -166,6 +168,15 @@ def test_a_path_that_suits_no_socket_is_no_obstacle(server_directory: Path, name
         assert answer(server) == 42
         assert answer(held(server_directory / name)) == 42
     assert not is_running(server_directory / name)
+
+
+@pytest.mark.parametrize("name", ["short", "x" * 120])
+def test_no_other_account_reaches_the_socket(server_directory: Path, name: str) -> None:
+    with held(server_directory / name) as server:
+        directory = Path(unquote(server.url("postgres").partition("?host=")[2]))
+
+        assert (directory / ".s.PGSQL.5432").is_socket()
+        assert stat.S_IMODE(directory.stat().st_mode) == 0o700
 
 
 def test_its_settings_are_those_of_a_database_that_holds_personal_data(server_directory: Path) -> None:

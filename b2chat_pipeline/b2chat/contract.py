@@ -6,6 +6,7 @@ whose absence makes a record unusable has none. Unknown fields are ignored here 
 """
 
 import json
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -29,7 +30,6 @@ class Named(Struct, frozen=True, gc=False):
     """A tag (of a contact, or of a chat in its object form) or a department in its object form."""
 
     name: str
-    assigned_at: int | None = None
 
 
 class Agent(Struct, frozen=True, gc=False):
@@ -154,12 +154,22 @@ class _ContactHead(Struct):
     updated: Any = None
 
 
+def _finite(text: str) -> float | str:
+    """A number of an untyped field; one beyond any float stays text, for no jsonb column takes infinity."""
+    number = float(text)
+    return number if math.isfinite(number) else text
+
+
 _CHAT_HEAD = msgspec.json.Decoder(_ChatHead)
 _CONTACT_HEAD = msgspec.json.Decoder(_ContactHead)
 _CHAT_PAGE = msgspec.json.Decoder(_ChatPage)
 _CONTACT_PAGE = msgspec.json.Decoder(_ContactPage)
-_CHAT = msgspec.json.Decoder(Chat)
-_CONTACT = msgspec.json.Decoder(Contact)
+_CHAT = msgspec.json.Decoder(Chat, float_hook=_finite)
+_CONTACT = msgspec.json.Decoder(Contact, float_hook=_finite)
+# What msgspec raises for bytes that are no JSON, for text that is no UTF-8, and for nesting without end.
+_UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_UNREADABLE = "no JSON that can be read"
+_UNSTORABLE_KEY = "the key holds characters no text column takes"
 
 
 def decode_page(body: bytes, endpoint: Endpoint) -> Page:
@@ -170,7 +180,7 @@ def decode_page(body: bytes, endpoint: Endpoint) -> Page:
             return Page([bytes(raw) for raw in chats.chats], _count(chats.total))
         contacts = _CONTACT_PAGE.decode(body)
         return Page([bytes(raw) for raw in contacts.contacts], _count(contacts.total))
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except _UNDECODABLE:
         return _decode_odd_page(body, endpoint)
 
 
@@ -179,7 +189,7 @@ def _decode_odd_page(body: bytes, endpoint: Endpoint) -> Page:
     key = _LIST_KEYS[endpoint]
     try:
         answer = json.loads(body.decode("utf-8", "replace"))
-    except ValueError:
+    except (ValueError, RecursionError):
         raise NotAPageError("the body is not JSON") from None
     if not isinstance(answer, dict) or not isinstance(answer.get(key), list):
         raise NotAPageError(f"the body holds no list named {key!r}")
@@ -194,7 +204,7 @@ def decode_head(raw: bytes, endpoint: Endpoint) -> tuple[str | None, str | None]
             return _text(chat.chat_id), _text(chat.created_at)
         contact = _CONTACT_HEAD.decode(raw)
         return _text(contact.contact_id), _text(contact.updated)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except _UNDECODABLE:
         return None, None
 
 
@@ -211,7 +221,7 @@ def decode_chat(raw: bytes) -> Decoded:
     if b"\\u" not in raw or not _has_unstorable_text(raw):
         try:
             return Decoded(_CHAT.decode(raw))
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except _UNDECODABLE:
             pass
     return _decode_odd_chat(raw)
 
@@ -221,12 +231,19 @@ def decode_contact(raw: bytes) -> Decoded:
     if b"\\u" not in raw or not _has_unstorable_text(raw):
         try:
             return Decoded(_CONTACT.decode(raw))
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except _UNDECODABLE:
             pass
-    loose = _loose(raw)
+    return _decode_odd_contact(raw)
+
+
+def _decode_odd_contact(raw: bytes) -> Decoded:
+    try:
+        loose = _loose(raw)
+    except (ValueError, RecursionError):
+        return Decoded(None, (Misfit("contacts", None, _UNREADABLE, "$", raw),))
     key = _key(loose, "contact_id")
     if _unstorable(key):
-        return Decoded(None, (Misfit("contacts", None, "the key holds characters no text column takes", "$", raw),))
+        return Decoded(None, (Misfit("contacts", None, _UNSTORABLE_KEY, "$.contact_id", raw),))
     try:
         return Decoded(msgspec.convert(_storable(loose), Contact))
     except msgspec.ValidationError as error:
@@ -234,12 +251,13 @@ def decode_contact(raw: bytes) -> Decoded:
 
 
 def _decode_odd_chat(raw: bytes) -> Decoded:
-    loose = _loose(raw)
+    try:
+        loose = _loose(raw)
+    except (ValueError, RecursionError):
+        return Decoded(None, (Misfit("chats", None, _UNREADABLE, "$", raw),))
     key = _key(loose, "chat_id")
     if _unstorable(key):
-        return Decoded(
-            None, (Misfit("chats", None, "the key holds characters no text column takes", "$.chat_id", raw),)
-        )
+        return Decoded(None, (Misfit("chats", None, _UNSTORABLE_KEY, "$.chat_id", raw),))
     misfits: list[Misfit] = []
     if isinstance(loose, dict) and isinstance(loose.get("messages"), list):
         loose = {**loose, "messages": _fitting_messages(loose["messages"], key, misfits)}
@@ -268,8 +286,24 @@ def _misfit(entity: str, key: str | None, error: msgspec.ValidationError, raw: b
 
 
 def _loose(raw: bytes) -> object:
-    loose: object = json.loads(raw.decode("utf-8", "replace"))
+    """The record by the standard parser. Raises ValueError, or RecursionError where it is nested without end."""
+    text = raw.decode("utf-8", "replace")
+    loose: object = json.loads(text, parse_float=_finite, parse_constant=_no_constant)
     return loose
+
+
+def messages_told(raw: bytes) -> int:
+    """How many messages a raw chat holds, whether they fit or not."""
+    try:
+        loose = _loose(raw)
+    except (ValueError, RecursionError):
+        return 0
+    messages = loose.get("messages") if isinstance(loose, dict) else None
+    return len(messages) if isinstance(messages, list) else 0
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
 
 
 def _key(loose: object, name: str) -> str | None:

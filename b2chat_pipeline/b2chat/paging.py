@@ -6,7 +6,8 @@ list. Not here: asking (`client.py`), storing, what a record means.
 Each page overlaps the one before by one record. Where the last record of the page before is the first of this one, the
 list has not moved. In a list read newest first it may have slid away (new chats came in at its head): nothing is lost,
 some records are told twice. Anything else means that records may have been missed, and the walk starts over; where the
-list will not hold still, or its order is not the one asked for, it is walked to its end without stopping early.
+list will not hold still, or its order is not the one asked for, it is walked to its end without stopping early, and
+in the last walk each page overlaps the one before by half.
 """
 
 from collections.abc import Sequence
@@ -104,8 +105,7 @@ def advance(position: Position, told: Told, *, query: Query, window: Window) -> 
     in_order = position.in_order and not moved and _ordered(position.last_instant, told.instants, query.order)
     after = replace(
         position,
-        # The next page begins with the last record of this one.
-        offset=position.offset + max(len(keys) - 1, 0),
+        offset=position.offset + max(len(keys) - _overlap(position, keys), 0),
         in_order=in_order,
         last_key=keys[-1] if keys else position.last_key,
         last_instant=next((instant for instant in reversed(told.instants) if instant), position.last_instant),
@@ -120,6 +120,13 @@ def shrink(position: Position) -> Position | None:
     """The same position with pages of half the size, or None where they are as small as they get."""
     smaller = max(position.limit // 2, SMALLEST_PAGE)
     return replace(position, limit=smaller) if smaller < position.limit else None
+
+
+def _overlap(position: Position, keys: Sequence[str | None]) -> int:
+    """How many records of this page the next one tells again: one, or half of them in the walk that is never given up,
+    so that records taken out of the list meanwhile do not let others slip past.
+    """
+    return 1 if position.walk < WALKS else max(len(keys) // 2, 1)
 
 
 def _continues(position: Position, keys: Sequence[str | None], order: Order) -> bool:
@@ -137,11 +144,10 @@ def _ordered(last: datetime | None, instants: Sequence[datetime | None], order: 
 
 
 def _is_end(position: Position, told: Told) -> bool:
-    """Nothing new ends the list; so does a short page, unless by the total the API merely gave less than asked for."""
+    """Nothing new ends the list; so does a short page where the total confirms it. The API may give less than asked."""
     if len(told.keys) <= 1:
         return True
-    short = len(told.keys) < position.limit
-    return short and (told.total is None or position.offset + len(told.keys) >= told.total)
+    return len(told.keys) < position.limit and position.offset + len(told.keys) == told.total
 
 
 def _is_past(last: datetime | None, order: Order, window: Window) -> bool:

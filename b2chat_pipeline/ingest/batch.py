@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-import msgspec
 from psycopg import Connection
 
-from b2chat_pipeline.b2chat.contract import CHATS, Agent, Chat, ContactStub, decode_chat
+from b2chat_pipeline.b2chat.contract import CHATS, Agent, Chat, ContactStub, decode_chat, messages_told
 from b2chat_pipeline.ingest.mapping import MappedChat, map_chat
 from b2chat_pipeline.ingest.received import Received, Tally, rejected
 from b2chat_pipeline.warehouse.ledger import Counts, Rejected
@@ -102,6 +101,7 @@ def chat_batch(records: Iterable[Received], clock: AccountClock) -> ChatBatch:
         older, newer = sorted((known, telling), key=lambda told: told.read_at)
         batch.chats[telling.chat.key] = newer
         _count(batch.tally, older, "repeated")
+        _count_people(batch.tally, older)
     for telling in batch.chats.values():
         _note_people(batch, telling)
     return batch
@@ -124,6 +124,20 @@ def _count(tally: Tally, telling: Telling, term: str) -> None:
     count_messages(tally, telling, term, len(telling.chat.messages))
 
 
+def _count_people(tally: Tally, telling: Telling) -> None:
+    """Count whom a repeated telling refers to: all of them are told again by the one that stays."""
+    chat = telling.chat
+    named = {
+        "departments": chat.department,
+        "agents": chat.agent and chat.agent.username,
+        "contacts": chat.contact,
+    }
+    for entity, told in named.items():
+        if told:
+            tally[entity, telling.hour].received += 1
+            tally[entity, telling.hour].repeated += 1
+
+
 def _telling(received: Received, clock: AccountClock, batch: ChatBatch) -> Telling | None:
     """The chat of a raw record, or None where it does not fit; counts it and puts aside what does not fit."""
     decoded = decode_chat(received.raw)
@@ -137,7 +151,7 @@ def _telling(received: Received, clock: AccountClock, batch: ChatBatch) -> Telli
     chats.received += 1
     if mapped is None:
         chats.quarantined += 1
-        lost = _messages_told(received.raw)
+        lost = messages_told(received.raw)
         messages.received += lost
         messages.quarantined += lost
         return None
@@ -149,16 +163,6 @@ def _telling(received: Received, clock: AccountClock, batch: ChatBatch) -> Telli
             batch.tally[entity, received.hour].received += 1
             batch.tally[entity, received.hour].quarantined += 1
     return Telling(mapped, received.read_at, received.hour)
-
-
-def _messages_told(raw: bytes) -> int:
-    """How many messages a chat that does not fit would have brought."""
-    try:
-        loose = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return 0
-    messages = loose.get("messages") if isinstance(loose, dict) else None
-    return len(messages) if isinstance(messages, list) else 0
 
 
 def _note_people(batch: ChatBatch, telling: Telling) -> None:

@@ -8,7 +8,6 @@ text both mean "not told" and become NULL.
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -201,22 +200,17 @@ def _usable_contact(record: Chat, misfits: list[Misfit]) -> ContactStub | None:
 
 def _messages(record: Chat, clock: AccountClock, misfits: list[Misfit]) -> list[MappedMessage]:
     mapped: list[MappedMessage] = []
-    told: Counter[tuple[tuple[str, ...], str]] = Counter()
+    told: Counter[tuple[int, tuple[str, ...]]] = Counter()
     for position, message in enumerate(record.messages or ()):
         reading = clock.read(message.created_at)
         if reading.instant is None:
             path, raw = f"$.messages[{position}].created_at", msgspec.json.encode(message)
             misfits.append(Misfit("messages", record.chat_id, "no time that can be read", path, raw))
             continue
-        identity = _identity(message)
-        told[identity, message.created_at] += 1
-        key = derived_id(
-            epoch_seconds(reading.instant),
-            "message",
-            record.chat_id,
-            *identity,
-            str(told[identity, message.created_at]),
-        )
+        # By the instant, not by its text: a local time that does not exist is shifted onto one that does.
+        second, identity = epoch_seconds(reading.instant), _identity(message)
+        told[second, identity] += 1
+        key = derived_id(second, "message", record.chat_id, *identity, str(told[second, identity]))
         mapped.append(MappedMessage(key, message, reading.instant, reading.flag, position))
     return mapped
 
@@ -224,9 +218,9 @@ def _messages(record: Chat, clock: AccountClock, misfits: list[Misfit]) -> list[
 def _identity(message: Message) -> tuple[str, ...]:
     """What tells two messages of one chat and second apart: the API gives them no id."""
     body = message.body or ""
-    if "?" in body and message_type(message.type) != "text":
+    if message_type(message.type) != "text":
         # The query string may be a signature that changes with each answer.
-        body = urlsplit(body)._replace(query="").geturl()
+        body = body.partition("?")[0]
     return ("in" if message.incoming else "out", message.type, body, message.caption or "")
 
 
@@ -234,8 +228,9 @@ def _messages_hash(messages: list[MappedMessage]) -> bytes | None:
     """A hash over the set of messages, in whatever order they are told; None where none are told."""
     if not messages:
         return None
-    told = sorted((m.id, m.record.broadcasted or False, msgspec.json.encode(m.record.location)) for m in messages)
-    return content_hash(told)
+    return content_hash(
+        [(m.id, m.record.broadcasted or False, m.record.location) for m in sorted(messages, key=lambda m: m.id)]
+    )
 
 
 def _unread(messages: list[MappedMessage]) -> int:

@@ -31,22 +31,26 @@ _UPDATE_DEPARTMENTS = """
       from news n where d.id = n.id
     returning d.name
 """
-# The newest chat that names a department decides it; a chat without one tells nothing.
+# The newest chat that names a department decides it, as it was told last; a chat without one tells nothing.
 _UPDATE_AGENTS = """
     with news as (
         select a.id as stored_id, s.*,
                s.read_at > a.read_at and (a.name, a.email) is distinct from (s.name, s.email) as renamed,
-               coalesce(s.department_seen_at > coalesce(a.department_seen_at, '-infinity'), false) as moved
+               coalesce(s.department_seen_at > coalesce(a.department_seen_at, '-infinity'), false)
+               or coalesce(s.department_seen_at = a.department_seen_at and s.read_at > a.read_at
+                           and s.department_id <> a.department_id, false) as moved
           from agents a join stage_agents s on s.b2chat_id = a.b2chat_id
          where (s.read_at > a.read_at and (a.name, a.email) is distinct from (s.name, s.email))
             or s.department_seen_at > coalesce(a.department_seen_at, '-infinity')
+            or (s.department_seen_at = a.department_seen_at and s.read_at > a.read_at
+                and s.department_id <> a.department_id)
             or s.last_seen_at > coalesce(a.last_seen_at, '-infinity')
          order by a.b2chat_id for no key update of a
     )
     update agents a
        set name = case when n.renamed then n.name else a.name end,
            email = case when n.renamed then n.email else a.email end,
-           read_at = case when n.renamed then n.read_at else a.read_at end,
+           read_at = case when n.renamed or n.moved then greatest(a.read_at, n.read_at) else a.read_at end,
            department_id = case when n.moved then n.department_id else a.department_id end,
            department_seen_at = case when n.moved then n.department_seen_at else a.department_seen_at end,
            updated_at = case when n.renamed or n.moved then n.last_sync_at else a.updated_at end,

@@ -4,7 +4,7 @@ Here belongs asking for one page after the other and storing each with its check
 (`b2chat/paging.py`), what is done with the records (`days.py`, `sync.py`).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -106,7 +106,9 @@ class Reader:
         status = "failed"
         try:
             if position.offset:
-                yield from self._stored(read, checkpoint)
+                # What the dead owner had read already.
+                pages = stored_pages(self._connection, checkpoint.sync_id, read.query.endpoint)
+                yield from told_pages(pages, read.query.endpoint, self._clock)
             step = Step.ON
             while step is not Step.DONE:
                 told, position, step = self._next(read, checkpoint, position)
@@ -139,12 +141,6 @@ class Reader:
         checkpoint = open_checkpoint(self._connection, sync_id=sync_id, entity=entity, text=text, now=now)
         lease(self._connection, checkpoint.id)
         return checkpoint, Position()
-
-    def _stored(self, read: Read, checkpoint: Checkpoint) -> Iterator[PageTold]:
-        """What the dead owner had read already."""
-        for page in stored_pages(self._connection, checkpoint.sync_id, read.query.endpoint):
-            records = decode_page(page.body, read.query.endpoint).records
-            yield PageTold(page, [told_record(raw, read.query.endpoint, self._clock)[0] for raw in records], None)
 
     def _next(self, read: Read, checkpoint: Checkpoint, position: Position) -> tuple[PageTold, Position, Step]:
         answer, position = self._ask(read.query, position)
@@ -188,6 +184,16 @@ class Reader:
         params = query.params(offset=position.offset, limit=position.limit)
         now = self._now()
         insert_page(self._connection, checkpoint.sync_id, PageToStore(query.endpoint, params, now, body, 0), now=now)
+
+
+def told_pages(pages: Iterable[StoredPage], endpoint: Endpoint, clock: AccountClock) -> Iterator[PageTold]:
+    """The records of stored pages. Answers that were no pages are stored among them, as evidence, and left out."""
+    for page in pages:
+        try:
+            records = decode_page(page.body, endpoint).records
+        except NotAPageError:
+            continue
+        yield PageTold(page, [told_record(raw, endpoint, clock)[0] for raw in records], None)
 
 
 def told_record(raw: bytes, endpoint: Endpoint, clock: AccountClock) -> tuple[RecordTold, str | None]:

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from b2chat_pipeline.b2chat.contract import Misfit
 from b2chat_pipeline.warehouse.ledger import Counts, Rejected
+from b2chat_pipeline.warehouse.reads import storable_json
 
 # Counts by entity and hour (its start).
 Tally = defaultdict[tuple[str, datetime], Counts]
@@ -31,7 +32,7 @@ def rejected(misfit: Misfit, received: Received, endpoint: str) -> Rejected:
         record_key=misfit.key,
         reason=misfit.reason,
         json_path=misfit.path,
-        raw_record=misfit.raw.decode("utf-8", "replace"),
+        raw_record=storable_json(misfit.raw),
         hour=received.hour,
         read_at=received.read_at,
     )

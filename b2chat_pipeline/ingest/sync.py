@@ -13,11 +13,11 @@ from datetime import datetime
 from psycopg import Connection
 
 from b2chat_pipeline.b2chat.client import B2ChatClient
-from b2chat_pipeline.b2chat.contract import CHATS, CONTACTS, Endpoint, decode_page
+from b2chat_pipeline.b2chat.contract import CHATS, CONTACTS, Endpoint
 from b2chat_pipeline.b2chat.errors import B2ChatError, BudgetExhausted
 from b2chat_pipeline.ingest.days import DayTold, days_told
 from b2chat_pipeline.ingest.loading import DayLoader, LoadError
-from b2chat_pipeline.ingest.reading import PageTold, Reader, plan_reads, told_record
+from b2chat_pipeline.ingest.reading import PageTold, Reader, plan_reads, told_pages
 from b2chat_pipeline.warehouse.books import EntityTotals, Sync, close_sync, open_sync
 from b2chat_pipeline.warehouse.ledger import Counts
 from b2chat_pipeline.warehouse.reads import HourRead, hours_read, record_hours_read, stored_pages
@@ -49,9 +49,11 @@ class Order:
 
 @dataclass
 class Outcome:
-    """What became of each hour: counts by entity of those loaded, the error of those that failed."""
+    """What became of each hour: what was told and counts by entity where it is done, else the error."""
 
     sync_id: str
+    # Records told of each hour that was read, or found in stored pages.
+    told: dict[datetime, int] = field(default_factory=dict)
     counts: dict[datetime, dict[str, Counts]] = field(default_factory=dict)
     failed: dict[datetime, Exception] = field(default_factory=dict)
     requests: int = 0
@@ -63,7 +65,7 @@ class Outcome:
         if not self.failed:
             return "success"
         stopped = all(isinstance(error, BudgetExhausted) for error in self.failed.values())
-        return "partial" if self.counts or stopped else "error"
+        return "partial" if self.told or stopped else "error"
 
 
 @dataclass(frozen=True)
@@ -97,8 +99,8 @@ def run_sync(order: Order, tools: Tools) -> Outcome:
     except BaseException as error:
         _close(tools, sync, outcome, "error", error)
         raise
-    first = next(iter(outcome.failed.values()), None)
-    _close(tools, sync, outcome, outcome.status, None if isinstance(first, BudgetExhausted) else first)
+    first = next((error for error in outcome.failed.values() if not isinstance(error, BudgetExhausted)), None)
+    _close(tools, sync, outcome, outcome.status, first)
     return outcome
 
 
@@ -129,7 +131,8 @@ class _Running:
                     record_hours_read(self._tools.reading, self._order.endpoint, _hours_read(day))
                     self._settle(day)
             except B2ChatError as error:
-                self._fail((hour.start for hour in hours if hour.start not in self._outcome.counts), error)
+                done = self._outcome.told.keys() | self._outcome.failed.keys()
+                self._fail((hour.start for hour in hours if hour.start not in done), error)
         self._outcome.requests, self._outcome.pages = self._reader.requests, self._reader.pages
 
     def _replay(self) -> None:
@@ -142,30 +145,26 @@ class _Running:
             if hour.start in stored:
                 by_sync[stored[hour.start].sync_id].append(hour)
         for sync_id, hours in sorted(by_sync.items()):
-            for day in self._days(self._stored(sync_id), hours):
+            pages = stored_pages(self._tools.reading, sync_id, self._order.endpoint)
+            for day in self._days(told_pages(pages, self._order.endpoint, self._tools.clock), hours):
                 self._settle(day)
 
     def _days(self, pages: Iterable[PageTold], hours: Sequence[Window]) -> Iterator[DayTold]:
         return days_told(pages, hours, self._tools.clock)
 
-    def _stored(self, sync_id: str) -> Iterator[PageTold]:
-        endpoint = self._order.endpoint
-        for page in stored_pages(self._tools.reading, sync_id, endpoint):
-            records = decode_page(page.body, endpoint).records
-            yield PageTold(page, [told_record(raw, endpoint, self._tools.clock)[0] for raw in records], None)
-
     def _settle(self, day: DayTold) -> None:
         """Load a day where loading is ordered, and note what became of its hours."""
-        for hour in day.hours:
-            self._outcome.counts.setdefault(hour.start, {})
+        self._outcome.told |= {read.hour: read.records for read in _hours_read(day)}
         if not self._order.load:
             return
         loaded = self._loader.load(day)
-        for (entity, hour_start), counts in loaded.tally.items():
-            self._outcome.counts[hour_start][entity] = counts
-        for hour_start, error in loaded.failed.items():
-            del self._outcome.counts[hour_start]
-            self._outcome.failed[hour_start] = error
+        for window in day.hours:
+            self._outcome.failed.pop(window.start, None)  # it may have failed in an earlier walk over the list
+        for (entity, hour), counts in loaded.tally.items():
+            self._outcome.counts.setdefault(hour, {})[entity] = counts
+        for hour, error in loaded.failed.items():
+            del self._outcome.told[hour]
+            self._outcome.failed[hour] = error
 
     def _fail(self, hours: Iterable[datetime], error: Exception) -> None:
         for hour in hours:

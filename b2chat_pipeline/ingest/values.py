@@ -7,6 +7,8 @@ from hashlib import blake2b
 
 import msgspec
 
+from b2chat_pipeline.b2chat.contract import REPLACEMENT
+
 # Part of every hash: raising it makes each row differ once, so a changed mapping reaches rows already loaded.
 MAPPING_VERSION = 1
 # A b-tree refuses entries above about 2,700 bytes; 500 characters of any script stay below.
@@ -27,9 +29,11 @@ def content_hash(*values: object) -> bytes:
 
 
 def check_key(key: str, path: str) -> None:
-    """Raises UnstorableError where a key is empty or too long to be indexed."""
+    """Raises UnstorableError where a key is empty, was not told exactly, or is too long to be indexed."""
     if not key.strip():
         raise UnstorableError("the key is empty", path)
+    if REPLACEMENT in key:
+        raise UnstorableError("the key holds characters no text column takes", path)
     check_indexed(key, path)
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from psycopg import Connection
 
+from b2chat_pipeline.settings import OperatorError
 from b2chat_pipeline.warehouse.identifiers import derived_id
 
 # Scheduled work belongs to this row.
@@ -15,11 +16,11 @@ SYSTEM_USER = "system"
 _LOADED_ZONE = "LOADED_TIMEZONE"
 
 
-class UnknownUserError(Exception):
+class UnknownUserError(OperatorError):
     """A launch names a user who is not in `users`."""
 
 
-class ZoneChangedError(Exception):
+class ZoneChangedError(OperatorError):
     """The tables were loaded with another time zone, so their hours mean other instants."""
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import psycopg
 from psycopg import Connection
 from psycopg.types.json import Jsonb
 
@@ -105,7 +106,7 @@ def close_sync(
     now: datetime,
 ) -> None:
     """Close the books of a run: success, partial or error, with one row in error_logs where something failed."""
-    message = None if error is None else str(error)
+    message = None if error is None else error_text(error)
     with connection.transaction():
         connection.execute(
             "update sync_logs set status = %s, completed_at = %s, error_message = %s where id = any(%s)",
@@ -131,6 +132,14 @@ def _close_state(
     )
 
 
+def error_text(error: BaseException) -> str:
+    """What may be kept of an error: our own sentences hold no values, but the text of a library may quote a record."""
+    if type(error).__module__.startswith("b2chat_pipeline."):
+        return str(error)
+    state = f" ({error.sqlstate})" if isinstance(error, psycopg.Error) and error.sqlstate else ""
+    return f"the run ended with an unforeseen {type(error).__name__}{state}: see stack_trace in error_logs, report it."
+
+
 def record_error(
     connection: Connection, error: BaseException, *, sync_id: str, run_id: str, user_id: str, now: datetime
 ) -> None:
@@ -140,7 +149,7 @@ def record_error(
     connection.execute(
         "insert into error_logs (id, timestamp, level, message, error_code, stack_trace, user_id, request_id,"
         " correlation_id, source, created_at) values (%s, %s, 'error', %s, %s, %s, %s, %s, %s, 'sync', %s)",
-        (new_id(), now, str(error), type(error).__name__, trace, user_id, sync_id, run_id, now),
+        (new_id(), now, error_text(error), type(error).__name__, trace, user_id, sync_id, run_id, now),
     )
 
 

@@ -1,23 +1,57 @@
 """Connections to the warehouse, set up the same way everywhere.
 
-Not here: addresses and migrations (`database.py`).
+Not here: addresses (`location.py`, `database.py`) and migrations (`database.py`).
 """
 
+import psycopg
 from psycopg import Connection
-from psycopg import connect as open_connection
 
-from b2chat_pipeline.warehouse.database import psycopg_url
+from b2chat_pipeline.settings import OperatorError
 
 # A lock that another load holds for longer than this is taken for stuck: the transaction is given up and repeated.
 LOCK_TIMEOUT = "60s"
+# The revision that this code reads and writes; the tests hold it against the newest migration.
+REVISION = "0005"
+
+
+class WarehouseUnavailableError(OperatorError):
+    """The warehouse cannot be used."""
 
 
 def connect(url: str, *, purpose: str) -> Connection:
-    """An autocommit connection in UTC. `purpose` names it in pg_stat_activity. Raises psycopg.OperationalError."""
-    connection: Connection = open_connection(
-        psycopg_url(url),
-        autocommit=True,
-        application_name=f"b2chat {purpose}",
-        options=f"-c timezone=UTC -c lock_timeout={LOCK_TIMEOUT}",
-    )
+    """An autocommit connection in UTC to a migrated warehouse. `purpose` names it in pg_stat_activity.
+
+    Raises WarehouseUnavailableError where there is no server, or its schema is another than this code's.
+    """
+    try:
+        connection: Connection = psycopg.connect(
+            f"postgresql://{url.split('://', 1)[1]}",
+            autocommit=True,
+            application_name=f"b2chat {purpose}",
+            options=f"-c timezone=UTC -c lock_timeout={LOCK_TIMEOUT}",
+        )
+    except psycopg.OperationalError:
+        # The driver's own text may repeat parts of the address.
+        raise WarehouseUnavailableError(
+            "the warehouse does not answer: start it with `b2chat dev`, or correct B2CHAT_DATABASE_URL."
+        ) from None
+    try:
+        _require_revision(connection)
+    except WarehouseUnavailableError:
+        connection.close()
+        raise
     return connection
+
+
+def _require_revision(connection: Connection) -> None:
+    try:
+        row = connection.execute("select version_num from ops.alembic_version").fetchone()
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+        row = None
+    if row is None:
+        raise WarehouseUnavailableError("the warehouse has no tables yet: run `b2chat db upgrade`.")
+    if row[0] != REVISION:
+        raise WarehouseUnavailableError(
+            f"the warehouse is at schema revision {row[0]}, this code needs {REVISION}: run `b2chat db upgrade` with"
+            " the newest code."
+        )

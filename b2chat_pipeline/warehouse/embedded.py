@@ -83,7 +83,7 @@ class EmbeddedPostgres:
         """Takes hold of the server; starts it, and makes its data directory, where need be."""
         if self._hold is not None:
             return
-        self._cluster.home.mkdir(parents=True, exist_ok=True)
+        self._cluster.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self._alone():
             if not self._cluster.exists():
                 self._cluster.create()

@@ -3,6 +3,7 @@
 Here belong `ops.ledger` and `ops.quarantine`. Not here: deciding what fits (`ingest/`).
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -77,12 +78,21 @@ def write_ledger(
         cursor.executemany(_ADD, rows)
 
 
+# The query string of a media URL may be a signature that changes with each answer.
+_SIGNATURE = re.compile(r"(https?://[^\s\"?]*)\?[^\s\"]*")
+
+
+def _record_hash(raw_record: str) -> bytes:
+    """Tells records apart, however often and with whatever signatures they are told."""
+    return blake2b(_SIGNATURE.sub(r"\1", raw_record).encode(), digest_size=16).digest()
+
+
 def put_aside(connection: Connection, sync_id: str, rejected: Iterable[Rejected], *, now: datetime) -> None:
     """Keep records that do not fit, each once however often it is told."""
     rows: list[tuple[Any, ...]] = [
         (
             *(new_id(), record.entity, record.endpoint, record.record_key, record.reason, record.json_path),
-            *(record.raw_record, blake2b(record.raw_record.encode(), digest_size=16).digest(), record.hour),
+            *(record.raw_record, _record_hash(record.raw_record), record.hour),
             *(sync_id, record.read_at, now, now),
         )
         for record in rejected
@@ -94,6 +104,7 @@ def put_aside(connection: Connection, sync_id: str, rejected: Iterable[Rejected]
             " hour_start, sync_id, read_at, first_seen_at, last_seen_at)"
             " values (%s, %s, %s, %s, %s, %s, %s::json, %s, %s, %s, %s, %s, %s)"
             " on conflict (entity, record_hash, reason) do update"
-            " set last_seen_at = excluded.last_seen_at, occurrences = ops.quarantine.occurrences + 1",
+            " set last_seen_at = excluded.last_seen_at, occurrences = ops.quarantine.occurrences + 1,"
+            " sync_id = excluded.sync_id, read_at = excluded.read_at",
             rows,
         )

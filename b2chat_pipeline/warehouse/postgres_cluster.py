@@ -20,6 +20,8 @@ from typing import TypedDict
 
 import psycopg
 
+from b2chat_pipeline.settings import OperatorError
+
 _SOCKET = ".s.PGSQL.5432"
 # A socket's path has at most 104 bytes on some systems, and this one passes through a shell and a list of settings.
 _PLAIN_DIRECTORY = re.compile(r"[\w/.+-]{1,85}", re.ASCII)
@@ -31,7 +33,7 @@ _TRAVERSE = stat.S_IXOTH
 _READ_AND_TRAVERSE = stat.S_IRGRP | stat.S_IXGRP | stat.S_IROTH | stat.S_IXOTH
 
 
-class PostgresError(RuntimeError):
+class PostgresError(OperatorError):
     """A PostgreSQL program failed; the message says which, and where its log is."""
 
 
@@ -161,8 +163,12 @@ class PostgresCluster:
         return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
 
     def _prepare(self, directory: Path) -> None:
-        """Makes a directory the server may write to and, as root, opens the way to it and to the programs."""
+        """Makes a directory only the server may enter: whoever reaches the socket may do anything in the database.
+
+        As root, opens the way to it and to the programs for the server's account.
+        """
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        directory.chmod(0o700)
         account = self._account()
         if not account:
             return
@@ -197,7 +203,7 @@ def _pid_in(pid_file: Path) -> int:
 
 def _runs_in(pid: int, directory: Path) -> bool:
     """Whether a process's working directory is this one: a PostgreSQL server's is its data directory."""
-    import psutil  # type: ignore[import-untyped]
+    import psutil
 
     try:
         return Path(psutil.Process(pid).cwd()) == directory

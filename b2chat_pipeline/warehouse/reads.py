@@ -4,6 +4,7 @@ Here belong `api_response_logs`, `sync_checkpoints` and `ops.window_reads`. Not 
 A page and the move of its checkpoint commit together, so a read can always go on after the last page that is stored.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -115,14 +116,22 @@ def insert_page(connection: Connection, sync_id: str, page: PageToStore, *, now:
 
 def storable_json(body: bytes) -> str:
     """A body as the text of a `json` column: as received where it is JSON, else as a JSON string."""
-    import json
-
     text = body.decode("utf-8", "replace")
     try:
-        json.loads(text)
-    except ValueError:
+        # Numbers are not converted: PostgreSQL takes any, but none of Python's constants such as NaN.
+        json.loads(text, parse_int=str, parse_float=str, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
         return json.dumps(text)
     return text
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _as_received(text: str) -> bytes:
+    """What `storable_json` was given."""
+    return json.loads(text).encode() if text.startswith('"') else text.encode()
 
 
 def finish_checkpoint(connection: Connection, checkpoint_id: str, *, status: str, now: datetime) -> None:
@@ -143,7 +152,7 @@ def stored_pages(connection: Connection, sync_id: str, endpoint: str) -> Iterato
             (sync_id, endpoint),
         )
         for requested_at, body in cursor:
-            yield StoredPage(sync_id, requested_at, body.encode())
+            yield StoredPage(sync_id, requested_at, _as_received(body))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""The assets: thin shells. Window in, library call, result with metadata out."""

@@ -1,0 +1,119 @@
+"""The two sides of the API as assets: chats with everything inside them, and contacts.
+
+Each side is one step. Dagster skips the steps below a failed one for all hours of a run, whichever of them are good;
+inside one step, good hours are credited and the bad ones named. Both sides have the same hours and the same backfill
+policy, so they can share a run.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import dagster as dg
+
+from b2chat_pipeline.assets.columns import table_metadata
+from b2chat_pipeline.assets.shell import sync_hours
+from b2chat_pipeline.b2chat.contract import CHATS, CONTACTS
+from b2chat_pipeline.resources import B2ChatResource, WarehouseResource
+
+CHAT_ASSETS = ("chat_pages", "departments", "agents", "chats", "messages")
+CONTACT_ASSETS = ("contact_pages", "contacts")
+POOL = "b2chat_api"
+OWNERS = ["team:data-engineering"]
+# A day's hours cost the API as many requests as one of them, since it can only be asked for days. Runs of 24 hours
+# touch two days at most, and one that dies takes no more than that with it.
+HOURS_PER_RUN = 24
+
+_RERUN = (
+    "\n\n**Run again** whenever you like: any hours, in any order, beside other runs. Equal rows are left alone, newer"
+    " answers win, nothing is deleted. Without the pages selected, the hours are loaded from the stored pages."
+)
+
+
+def chats_side(partitions: dg.HourlyPartitionsDefinition) -> dg.AssetsDefinition:
+    """Pages of /chats/export, and the four tables that come out of them."""
+    specs = [
+        _spec("chat_pages", [], "api_response_logs", "Pages of `/chats/export` as received, with their checkpoints."),
+        _spec(
+            "departments",
+            ["chat_pages"],
+            "departments",
+            "One row per department that a chat has named. A renamed one is a new row: the API gives no id.",
+        ),
+        _spec(
+            "agents",
+            ["chat_pages", "departments"],
+            "agents",
+            "One row per user name seen as a chat's agent, with the department of the newest chat that names one.",
+        ),
+        _spec(
+            "chats",
+            ["chat_pages", "agents", "departments"],
+            "chats",
+            "One row per conversation created in the hour. Closings and tags come later: see `sync_version`.",
+        ),
+        _spec(
+            "messages",
+            ["chats"],
+            "messages",
+            "One row per message told of the hour's chats. Of chats that an agent started, the API tells none.",
+        ),
+    ]
+
+    @dg.multi_asset(
+        name="chats_side",
+        specs=specs,
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.multi_run(HOURS_PER_RUN),
+        can_subset=True,
+        pool=POOL,
+    )
+    def load_chats(
+        context: dg.AssetExecutionContext, warehouse: WarehouseResource, b2chat: B2ChatResource
+    ) -> Iterator[dg.MaterializeResult[None]]:
+        yield from sync_hours(context, warehouse, b2chat, endpoint=CHATS, assets=CHAT_ASSETS)
+
+    return load_chats
+
+
+def contacts_side(partitions: dg.HourlyPartitionsDefinition) -> dg.AssetsDefinition:
+    """Pages of /contacts/export, and the contacts that come out of them."""
+    specs = [
+        _spec(
+            "contact_pages",
+            [],
+            "api_response_logs",
+            "Pages of `/contacts/export` as received, with their checkpoints.",
+        ),
+        _spec(
+            "contacts",
+            ["contact_pages"],
+            "contacts",
+            "One row per contact updated in the hour, in full. Contacts known from chats only are rows too, but stubs.",
+        ),
+    ]
+
+    @dg.multi_asset(
+        name="contacts_side",
+        specs=specs,
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.multi_run(HOURS_PER_RUN),
+        can_subset=True,
+        pool=POOL,
+    )
+    def load_contacts(
+        context: dg.AssetExecutionContext, warehouse: WarehouseResource, b2chat: B2ChatResource
+    ) -> Iterator[dg.MaterializeResult[None]]:
+        yield from sync_hours(context, warehouse, b2chat, endpoint=CONTACTS, assets=CONTACT_ASSETS)
+
+    return load_contacts
+
+
+def _spec(key: str, deps: Sequence[str], table: str, description: str) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        key,
+        deps=list(deps),
+        description=f"{description}\n\n**Grain** of a partition: one hour, in the account's time zone.{_RERUN}",
+        group_name="ingest",
+        owners=OWNERS,
+        kinds={"python", "postgres"},
+        metadata=table_metadata(table),
+    )

@@ -1,0 +1,132 @@
+"""The `b2chat` command: options, help texts, and errors as one sentence.
+
+Here belongs how a command is called. Not here: what it does (`commands/`).
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import click
+
+from b2chat_pipeline.commands.processes import terminate_like_interrupt
+from b2chat_pipeline.settings import OperatorError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="b2chat-pipeline")
+def cli() -> None:
+    """Loads a B2Chat customer-service account into PostgreSQL, hour by hour, with Dagster."""
+
+
+@cli.command()
+@click.option("--days", type=click.IntRange(1, 365), default=7, show_default=True, help="How many past days to load.")
+@click.option("--port", type=int, default=3000, show_default=True, help="Port of the UI.")
+@click.option("--exit", "leave", is_flag=True, help="Stop everything again when the days are loaded.")
+def demo(*, days: int, port: int, leave: bool) -> None:
+    """Try everything without an account: invented data, an embedded database, the UI."""
+    from b2chat_pipeline.commands.demo import demo as run
+
+    run(_environ(), days=days, port=port, leave=leave)
+
+
+@cli.command()
+@click.option("--port", type=int, default=3000, show_default=True, help="Port of the UI.")
+def dev(*, port: int) -> None:
+    """Run database, migrations, webserver and daemon until interrupted."""
+    from b2chat_pipeline.commands.dev import dev as run
+
+    run(_environ(), port=port)
+
+
+@cli.command()
+@click.argument("start", metavar="FROM")
+@click.argument("end", metavar="TO")
+@click.option("--user", metavar="EMAIL", help="Whose load this is in the books; an administrator's address.")
+def load(*, start: str, end: str, user: str | None) -> None:
+    """Load the hours from FROM to before TO, days or times of the account: 2026-01-01, 2026-01-01T14:00."""
+    from b2chat_pipeline.commands.load import load as run
+
+    if not run(_environ(), start=start, end=end, user=user):
+        sys.exit(1)
+
+
+@cli.group()
+def db() -> None:
+    """The warehouse's tables."""
+
+
+@db.command()
+def upgrade() -> None:
+    """Create the databases where they are missing and bring the tables to the newest revision."""
+    from b2chat_pipeline.commands.databases import open_databases
+    from b2chat_pipeline.warehouse.connection import REVISION
+
+    with open_databases(_environ()):
+        click.echo(f"The warehouse is at revision {REVISION}.")
+
+
+@cli.command()
+@click.option("--port", type=int, default=8000, show_default=True)
+@click.option("--zone", default="America/Bogota", show_default=True, help="The account's time zone.")
+@click.option("--first-day", type=click.DateTime(["%Y-%m-%d"]), default="2025-01-06", show_default=True)
+@click.option("--chats-per-day", type=click.IntRange(0), default=200, show_default=True)
+@click.option("--messages-per-chat", type=click.IntRange(0), default=8, show_default=True, help="Mean.")
+@click.option("--seed", type=int, default=1, show_default=True, help="The same seed invents the same account.")
+@click.option(
+    "--now", type=click.DateTime(["%Y-%m-%dT%H:%M:%S"]), help="Local time its clock starts at. [default: now]"
+)
+@click.option("--speed", type=click.FloatRange(0), default=1.0, show_default=True, help="0 stands still.")
+def simulate(
+    *,
+    port: int,
+    zone: str,
+    first_day: datetime,
+    chats_per_day: int,
+    messages_per_chat: int,
+    seed: int,
+    now: datetime | None,
+    speed: float,
+) -> None:
+    """Run a local server that behaves like the B2Chat API, with invented data (user and password: demo)."""
+    from b2chat_pipeline.simulator import Clock, Simulator, World, serve
+
+    account = ZoneInfo(zone)
+    world = World(
+        first_day=first_day.date(),
+        zone=account,
+        seed=seed,
+        chats_per_day=chats_per_day,
+        messages_per_chat=messages_per_chat,
+    )
+    start = now.replace(tzinfo=account) if now else datetime.now(account)
+
+    def ready(simulator: Simulator) -> None:
+        click.echo(f"A simulated B2Chat API is at {simulator.url} (user demo, password demo). Ctrl-C stops it.")
+
+    serve(world, clock=Clock(start, speed=speed), port=port, username="demo", password="demo", on_ready=ready)  # noqa: S106
+
+
+def _environ() -> Mapping[str, str]:
+    """The environment, filled up from `.env` in this folder the way `dg dev` does it."""
+    from dotenv import load_dotenv
+
+    load_dotenv(Path.cwd() / ".env")
+    return os.environ
+
+
+def main() -> None:
+    """Run the command; what an operator can put right ends in one sentence and exit status 1."""
+    terminate_like_interrupt()
+    try:
+        cli()
+    except OperatorError as error:
+        click.echo(f"b2chat: {error}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

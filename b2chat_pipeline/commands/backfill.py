@@ -1,0 +1,87 @@
+"""Hands a range of hours to a running daemon as a backfill, and waits for it.
+
+Neither schedules nor sensors nor Python code can ask for a backfill through a public function; GraphQL can, and
+`dagster-graphql` is the public way to it that needs no webserver.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import dagster as dg
+
+from b2chat_pipeline.assets.sides import CHAT_ASSETS, CONTACT_ASSETS
+from b2chat_pipeline.commands.progress import Advance
+from b2chat_pipeline.commands.project import project_folder
+from b2chat_pipeline.settings import OperatorError
+
+_LAUNCH = """
+mutation ($params: LaunchBackfillParams!) {
+  launchPartitionBackfill(backfillParams: $params) {
+    __typename
+    ... on LaunchBackfillSuccess { backfillId }
+    ... on PythonError { message }
+    ... on UnauthorizedError { message }
+  }
+}
+"""
+
+
+class BackfillError(OperatorError):
+    """The daemon was not given the backfill."""
+
+
+def daemon_runs(instance: dg.DagsterInstance) -> bool:
+    """Whether a daemon has lately said that it works off backfills."""
+    status = instance.get_daemon_statuses().get("BACKFILL")
+    return bool(status and status.healthy)
+
+
+def run_backfill(
+    instance: dg.DagsterInstance, keys: Sequence[str], tags: Mapping[str, str], advance: Advance
+) -> list[str]:
+    """Launch a backfill of the hours, wait until it has ended, and return the ids of its runs."""
+    backfill_id = _launch(keys, tags)
+    done: set[str] = set()
+    while True:
+        backfill = instance.get_backfill(backfill_id)
+        ended = backfill is None or backfill.status.name not in {"REQUESTED", "CANCELING", "FAILING"}
+        runs = instance.get_runs(dg.RunsFilter(tags={"dagster/backfill": backfill_id}))
+        for run in runs:
+            if run.is_finished and run.run_id not in done:
+                done.add(run.run_id)
+                advance(_hours(run, keys))
+        if ended and all(run.is_finished for run in runs):
+            return [run.run_id for run in runs]
+        time.sleep(1)
+
+
+def _hours(run: dg.DagsterRun, keys: Sequence[str]) -> int:
+    start = run.tags.get("dagster/asset_partition_range_start") or run.tags.get("dagster/partition")
+    end = run.tags.get("dagster/asset_partition_range_end") or start
+    return keys.index(end) - keys.index(start) + 1 if start in keys and end in keys else 0
+
+
+def _launch(keys: Sequence[str], tags: Mapping[str, str]) -> str:
+    params = {
+        "assetSelection": [{"path": [asset]} for asset in (*CHAT_ASSETS, *CONTACT_ASSETS)],
+        "partitionNames": list(keys),
+        "tags": [{"key": key, "value": value} for key, value in tags.items()],
+        "title": f"b2chat load {keys[0]} .. {keys[-1]}",
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        query, answer = Path(folder) / "query.graphql", Path(folder) / "answer.json"
+        query.write_text(_LAUNCH)
+        command = [str(Path(sys.executable).parent / "dagster-graphql"), "-w", str(project_folder() / "workspace.yaml")]
+        command += ["--file", str(query), "--variables", json.dumps({"params": params}), "--output", str(answer)]
+        subprocess.run(command, check=False, capture_output=True)  # noqa: S603 - the command is ours
+        told = json.loads(answer.read_text()) if answer.exists() else {}
+    launched = (told.get("data") or {}).get("launchPartitionBackfill") or {}
+    if "backfillId" not in launched:
+        reason = launched.get("message") or launched.get("__typename") or "no answer"
+        raise BackfillError(f"the daemon was not given the backfill ({reason}): look at the logs of `b2chat dev`.")
+    return str(launched["backfillId"])

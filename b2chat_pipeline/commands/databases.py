@@ -1,0 +1,68 @@
+"""Gets both databases ready: the embedded server where no other is named, the warehouse's tables, Dagster's database.
+
+Here belongs what must be true before anything else can run. Not here: migrations themselves (`warehouse/database.py`).
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from b2chat_pipeline.instance import DATABASE as DAGSTER_DATABASE
+from b2chat_pipeline.settings import OperatorError, Storage, read_storage
+from b2chat_pipeline.warehouse.embedded import EmbeddedPostgres
+from b2chat_pipeline.warehouse.location import EMBEDDED_DATABASE
+
+
+class DatabaseError(OperatorError):
+    """A database cannot be used."""
+
+
+@dataclass(frozen=True)
+class Databases:
+    """The addresses of both databases. They hold passwords: never print them."""
+
+    warehouse: str
+    dagster: str
+
+
+@contextmanager
+def open_databases(environ: Mapping[str, str]) -> Iterator[Databases]:
+    """Both databases, created and migrated. The embedded server runs as long as somebody holds it."""
+    storage = read_storage(environ)
+    with _server(storage) as databases:
+        _prepare(databases)
+        yield databases
+
+
+@contextmanager
+def _server(storage: Storage) -> Iterator[Databases]:
+    if storage.database_url and storage.dagster_database_url:
+        yield Databases(storage.database_url, storage.dagster_database_url)
+        return
+    with EmbeddedPostgres(storage.data_dir) as embedded:
+        yield Databases(
+            storage.database_url or embedded.url(EMBEDDED_DATABASE),
+            storage.dagster_database_url or embedded.url(DAGSTER_DATABASE),
+        )
+
+
+def _prepare(databases: Databases) -> None:
+    import psycopg
+    from sqlalchemy.exc import DBAPIError
+
+    from b2chat_pipeline.warehouse.connection import connect
+    from b2chat_pipeline.warehouse.database import ensure_database, ensure_weekly_partitions, migrate
+
+    try:
+        for url in (databases.warehouse, databases.dagster):
+            ensure_database(url)
+        migrate(databases.warehouse)
+        with connect(databases.warehouse, purpose="partitions") as connection:
+            ensure_weekly_partitions(connection, now=datetime.now(UTC))
+    except (psycopg.Error, DBAPIError) as error:
+        # The driver's text may repeat parts of the address, so only its kind is told.
+        raise DatabaseError(
+            f"the databases cannot be made ready ({type(error).__name__}): check B2CHAT_DATABASE_URL and"
+            " DAGSTER_DATABASE_URL, and that their user may create tables there."
+        ) from None

@@ -1,0 +1,107 @@
+"""`b2chat dev`: databases, webserver and daemon, until interrupted."""
+
+import os
+import socket
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from b2chat_pipeline.commands.databases import open_databases
+from b2chat_pipeline.commands.processes import Processes, answers
+from b2chat_pipeline.commands.project import dagster_environment, project_folder
+from b2chat_pipeline.settings import SettingsError, check_all, read_storage
+
+HOST = "127.0.0.1"
+# Seconds: two code servers load the definitions on a machine that may have two busy cores.
+START_UP = 90.0
+
+
+@dataclass(frozen=True)
+class Services:
+    """Dagster's own processes over databases that are ready."""
+
+    processes: Processes
+    environ: Mapping[str, str]
+    port: int
+
+    @property
+    def address(self) -> str:
+        """Where the UI is."""
+        return f"http://{HOST}:{self.port}"
+
+    def start_webserver(self) -> None:
+        """Start the UI without waiting for it."""
+        command = [_script("dagster-webserver"), "-w", _workspace(), "-h", HOST, "-p", str(self.port)]
+        self.processes.start("webserver", command, self.environ)
+
+    def wait_for_webserver(self) -> None:
+        """Wait until the UI answers. Raises ProcessError."""
+        webserver = next(child for child in self.processes.children if child.name == "webserver")
+        self.processes.wait_until(webserver, lambda: answers(f"{self.address}/server_info"), seconds=START_UP)
+
+    def start_daemon(self) -> None:
+        """Start schedules, sensors, backfills and the run queue."""
+        self.processes.start("daemon", [_script("dagster-daemon"), "run", "-w", _workspace()], self.environ)
+
+
+def dev(environ: Mapping[str, str], *, port: int) -> None:
+    """Run everything until interrupted. Raises SettingsError before anything is started."""
+    check_all(environ)
+    with open_services(environ, port=port) as services:
+        services.start_webserver()
+        services.start_daemon()
+        services.wait_for_webserver()
+        click.echo(f"Dagster is at {services.address}; logs are in {services.processes.log_folder}.")
+        click.echo("Ctrl-C stops everything.")
+        services.processes.watch()
+    click.echo("Stopped.")
+
+
+@contextmanager
+def open_services(environ: Mapping[str, str], *, port: int) -> Iterator[Services]:
+    """Databases that are ready, and the means to start Dagster over them; all is stopped at the end."""
+    _require_free(port)
+    log_folder = read_storage(environ).data_dir / "logs"
+    with open_databases(environ) as databases, Processes(log_folder) as processes:
+        ready = dagster_environment(environ, dagster_url=databases.dagster, warehouse_url=databases.warehouse)
+        adopt(ready)
+        _create_dagster_tables()
+        yield Services(processes, ready, port)
+
+
+def adopt(environ: Mapping[str, str]) -> None:
+    """Make an environment this process's own: Dagster and the runs in this process read it from there."""
+    os.environ.update(environ)
+
+
+def _create_dagster_tables() -> None:
+    """Once, before several processes would try to at the same time."""
+    import dagster as dg
+
+    with dg.DagsterInstance.get():
+        pass
+
+
+def free_port() -> int:
+    """A loopback port that nobody uses at this moment."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def _require_free(port: int) -> None:
+    with socket.socket() as probe:
+        if probe.connect_ex((HOST, port)) == 0:
+            raise SettingsError(f"port {port} is taken, perhaps by another `b2chat dev`: stop that, or pass --port.")
+
+
+def _script(name: str) -> str:
+    return str(Path(sys.executable).parent / name)
+
+
+def _workspace() -> str:
+    return str(project_folder() / "workspace.yaml")

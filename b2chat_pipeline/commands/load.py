@@ -1,0 +1,96 @@
+"""`b2chat load FROM TO`: loads a range of hours through Dagster, with a progress bar and a summary.
+
+Where a daemon runs, the range becomes a backfill that the daemon works off under its limits; where none runs, the same
+job runs in this process, a day's worth of hours at a time.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import dagster as dg
+
+from b2chat_pipeline.assets.sides import HOURS_PER_RUN
+from b2chat_pipeline.commands.backfill import daemon_runs, run_backfill
+from b2chat_pipeline.commands.databases import open_databases
+from b2chat_pipeline.commands.dev import adopt
+from b2chat_pipeline.commands.progress import Advance, hours_progress
+from b2chat_pipeline.commands.project import dagster_environment
+from b2chat_pipeline.commands.summary import print_summary
+from b2chat_pipeline.definitions import build_definitions
+from b2chat_pipeline.partitions import hourly_partitions
+from b2chat_pipeline.settings import Account, SettingsError, check_all, read_account
+from b2chat_pipeline.windows import AccountClock
+
+
+@dataclass(frozen=True)
+class Request:
+    """The hours to load, as partition keys in order, and who asks for them (an e-mail, or None)."""
+
+    keys: Sequence[str]
+    user: str | None
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The tags of every run it leads to."""
+        return {"b2chat/user": self.user} if self.user else {}
+
+
+def load(environ: Mapping[str, str], *, start: str, end: str, user: str | None) -> bool:
+    """Load the hours from `start` to before `end` (account-local), and return whether all of them are loaded."""
+    check_all(environ)
+    request = Request(hours_between(read_account(environ), start, end), user)
+    with open_databases(environ) as databases:
+        adopt(dagster_environment(environ, dagster_url=databases.dagster, warehouse_url=databases.warehouse))
+        return load_hours(request, warehouse_url=databases.warehouse)
+
+
+def load_hours(request: Request, *, warehouse_url: str) -> bool:
+    """Load hours over databases that are ready, show the progress and a summary, and return whether all are loaded."""
+    with dg.DagsterInstance.get() as instance:
+        work = run_backfill if daemon_runs(instance) else _run_here
+        with hours_progress(len(request.keys)) as advance:
+            run_ids = work(instance, request.keys, request.tags, advance)
+        return print_summary(instance, run_ids, hours=len(request.keys), warehouse_url=warehouse_url)
+
+
+def hours_between(account: Account, start: str, end: str) -> list[str]:
+    """The partition keys from `start` to before `end`. Raises SettingsError where those are no hours on offer."""
+    first, last = _instant(start, account), _instant(end, account)
+    if first >= last:
+        raise SettingsError(f"{start} .. {end} holds no hour: the end is not included, so it must lie after the start.")
+    partitions = hourly_partitions(account)
+    keys = list(partitions.get_partition_keys_in_time_window(dg.TimeWindow(first, last)))
+    offered = [key for key in keys if partitions.has_partition_key(key)]
+    if not offered or offered != keys:
+        raise SettingsError(
+            f"{start} .. {end} is not on offer: hours from {partitions.get_first_partition_key()} to"
+            f" {partitions.get_last_partition_key()} are (B2CHAT_START_DATE, and the last hour that is over)."
+        )
+    return keys
+
+
+def _instant(text: str, account: Account) -> datetime:
+    reading = AccountClock(account.zone).read(text)
+    if reading.instant is None:
+        raise SettingsError(f"{text!r} is no day and no time: write 2026-01-31, or 2026-01-31T14:00.")
+    return reading.instant.astimezone(account.zone)
+
+
+def _run_here(
+    instance: dg.DagsterInstance, keys: Sequence[str], tags: Mapping[str, str], advance: Advance
+) -> list[str]:
+    """Run the job in this process, one run per chunk of hours."""
+    job = build_definitions(os.environ).resolve_job_def("hourly_sync")
+    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    run_ids = []
+    for first in range(0, len(keys), HOURS_PER_RUN):
+        chunk = keys[first : first + HOURS_PER_RUN]
+        hours = {"dagster/asset_partition_range_start": chunk[0], "dagster/asset_partition_range_end": chunk[-1]}
+        result = job.execute_in_process(
+            instance=instance, tags={**hours, **tags}, run_config=quiet, raise_on_error=False
+        )
+        run_ids.append(result.run_id)
+        advance(len(chunk))
+    return run_ids

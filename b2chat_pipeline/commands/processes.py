@@ -1,0 +1,113 @@
+"""Child processes that are started together and stopped together.
+
+Not here: which processes those are (`dev.py`, `demo.py`).
+"""
+
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Self
+from urllib.request import urlopen
+
+from b2chat_pipeline.settings import OperatorError
+
+# Long enough for a run to finish its page and for the servers to close; then they are killed.
+PATIENCE = 20.0
+
+
+class ProcessError(OperatorError):
+    """A child process ended or did not get ready; the text names it, and where its log is."""
+
+
+@dataclass
+class Child:
+    """One child process and its log."""
+
+    name: str
+    process: "subprocess.Popen[bytes]"
+    log: Path
+
+
+@dataclass
+class Processes:
+    """A set of children. Leaving the context stops them, the last one started first."""
+
+    log_folder: Path
+    children: list[Child] = field(default_factory=list)
+
+    def __enter__(self) -> Self:
+        self.log_folder.mkdir(parents=True, exist_ok=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for child in reversed(self.children):
+            _stop(child.process)
+
+    def start(self, name: str, command: Sequence[str], environ: Mapping[str, str]) -> Child:
+        """Start a child in a session of its own, so that Ctrl-C reaches it through us and in our order."""
+        log = self.log_folder / f"{name}.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(  # noqa: S603 - the commands are ours
+                command, env=dict(environ), stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            )
+        child = Child(name, process, log)
+        self.children.append(child)
+        return child
+
+    def wait_until(self, child: Child, is_ready: Callable[[], bool], *, seconds: float) -> None:
+        """Wait until a child is ready. Raises ProcessError where it ends before, or takes too long."""
+        deadline = time.monotonic() + seconds
+        while not is_ready():
+            self.check()
+            if time.monotonic() > deadline:
+                raise ProcessError(f"{child.name} is not ready after {seconds:.0f} s: see {child.log}.")
+            time.sleep(0.2)
+
+    def check(self) -> None:
+        """Raises ProcessError where a child has ended."""
+        for child in self.children:
+            if child.process.poll() is not None:
+                raise ProcessError(f"{child.name} ended with exit status {child.process.returncode}: see {child.log}.")
+
+    def watch(self) -> None:
+        """Return when the user interrupts. Raises ProcessError where a child ends by itself."""
+        with suppress(KeyboardInterrupt):
+            while True:
+                self.check()
+                time.sleep(0.5)
+
+
+def answers(url: str) -> bool:
+    """Whether a loopback address answers with success."""
+    try:
+        with urlopen(url, timeout=2) as answer:  # noqa: S310 - the address is ours
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def terminate_like_interrupt() -> None:
+    """Let SIGTERM (a service manager, `kill`) end this process the way Ctrl-C does: everything is stopped in order."""
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    if process.poll() is not None:
+        return
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

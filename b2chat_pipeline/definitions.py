@@ -1,0 +1,42 @@
+"""The one Dagster `Definitions` object: explicit lists, put together by a function that takes overrides.
+
+Here belongs assembly only. Definitions always load, also with an empty environment and no network: what is missing is
+said where it matters, by the run, the command or the tick that needs it.
+"""
+
+import os
+from collections.abc import Mapping
+
+import dagster as dg
+
+from b2chat_pipeline.assets.sides import chats_side, contacts_side
+from b2chat_pipeline.automation.hourly import hourly_schedule
+from b2chat_pipeline.partitions import account_or_placeholder, hourly_partitions
+from b2chat_pipeline.resources import B2ChatResource, WarehouseResource
+
+
+def build_definitions(environ: Mapping[str, str], *, resources: Mapping[str, object] | None = None) -> dg.Definitions:
+    """The project's definitions for an environment; `resources` replaces some of the default ones."""
+    account, problem = account_or_placeholder(environ)
+    partitions = hourly_partitions(account)
+    assets = [chats_side(partitions), contacts_side(partitions)]
+    if problem is not None:
+        assets = [_with_warning(side, problem) for side in assets]
+    return dg.Definitions(
+        assets=assets,
+        schedules=[hourly_schedule(partitions)],
+        resources={"warehouse": WarehouseResource(), "b2chat": B2ChatResource(), **(resources or {})},
+        # One process for all steps of a run: a process per step costs seconds.
+        executor=dg.in_process_executor,
+    )
+
+
+def _with_warning(side: dg.AssetsDefinition, problem: str) -> dg.AssetsDefinition:
+    warning = f"**Not ready.** {problem} Until then the hours shown are UTC and no run will start.\n\n"
+    return side.map_asset_specs(lambda spec: spec.replace_attributes(description=warning + (spec.description or "")))
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """What Dagster loads."""
+    return build_definitions(os.environ)

@@ -1,0 +1,54 @@
+"""Dagster's own storage: PostgreSQL at the address the settings name, or the embedded server that `b2chat dev` runs.
+
+Here belongs one class that `dagster.yaml` names. It exists for three reasons: plain `dg dev` without a database must
+end in one sentence instead of a stack trace; a shell beside a running `b2chat dev` should find its server without any
+variable; and a bare `postgresql://` address must reach psycopg2 whichever SQLAlchemy is installed, because Dagster's
+NOTIFY fails under psycopg 3.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import Any, Self
+
+from dagster_postgres import DagsterPostgresStorage
+
+from b2chat_pipeline.settings import SettingsError, read_storage
+from b2chat_pipeline.warehouse.embedded import EmbeddedPostgres
+
+DATABASE = "dagster"
+
+
+class InstanceStorage(DagsterPostgresStorage):
+    """PostgreSQL storage without configuration of its own: the address comes from the environment."""
+
+    @classmethod
+    def config_type(cls) -> dict[str, Any]:
+        """No fields."""
+        return {}
+
+    @classmethod
+    def from_config_value(cls, inst_data: Any, config_value: Mapping[str, Any]) -> Self:  # noqa: ANN401
+        """The storage. Ends the process with one sentence where there is no database to use."""
+        return cls(postgres_url=instance_url(os.environ), inst_data=inst_data, **config_value)
+
+
+def instance_url(environ: Mapping[str, str]) -> str:
+    """The address of Dagster's database, for psycopg2. Ends the process with one sentence where there is none."""
+    try:
+        storage = read_storage(environ)
+    except SettingsError as error:
+        raise SystemExit(str(error)) from None
+    if storage.dagster_database_url is not None:
+        return psycopg2_url(storage.dagster_database_url)
+    embedded = EmbeddedPostgres(storage.data_dir)
+    if not embedded.is_running():
+        raise SystemExit(
+            "DAGSTER_DATABASE_URL is not set and the embedded PostgreSQL is not running: start everything with"
+            " `b2chat dev`, or set the variable in .env (see .env.example)."
+        )
+    return psycopg2_url(embedded.url(DATABASE))
+
+
+def psycopg2_url(url: str) -> str:
+    """The same address with the driver Dagster's storage needs."""
+    return f"postgresql+psycopg2://{url.split('://', 1)[1]}"

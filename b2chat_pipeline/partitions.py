@@ -1,0 +1,39 @@
+"""The hours that can be loaded, as Dagster partitions in the account's own zone.
+
+Here belongs the way between partition keys and windows. Not here: what an hour means for the API (`ingest/`). Keys are
+opaque: where clocks change, a day has 23 or 25 of them.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+
+from b2chat_pipeline.settings import PLACEHOLDER_START, Account, SettingsError, read_account
+from b2chat_pipeline.windows import Window
+
+
+def account_or_placeholder(environ: Mapping[str, str]) -> tuple[Account, str | None]:
+    """The account's calendar; where it is not set, a placeholder in UTC and the sentence every run refuses with."""
+    try:
+        return read_account(environ), None
+    except SettingsError as error:
+        return Account(ZoneInfo("UTC"), PLACEHOLDER_START), str(error)
+
+
+def hourly_partitions(account: Account) -> dg.HourlyPartitionsDefinition:
+    """All hours from the account's first day to the last one that is over."""
+    start = f"{account.first_day.isoformat()}-00:00"
+    return dg.HourlyPartitionsDefinition(start_date=start, timezone=account.zone.key)
+
+
+def windows_of(partitions: dg.PartitionsDefinition, keys: Iterable[str]) -> dict[str, Window]:
+    """The window of each partition key."""
+    if not isinstance(partitions, dg.TimeWindowPartitionsDefinition):
+        raise TypeError("only partitions by time have windows")
+    windows = {}
+    for key in keys:
+        told = partitions.time_window_for_partition_key(key)
+        windows[key] = Window(told.start.astimezone(UTC), told.end.astimezone(UTC))
+    return windows

@@ -1,0 +1,81 @@
+"""Dagster resources: thin shells that open what the libraries need, at run time and not before.
+
+Here belongs reading settings and opening connections for one run. Not here: any work. The resources have hardly any
+configuration on purpose: settings come from the environment, so no secret enters a run's config, and a missing one is a
+sentence instead of a config error.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import dagster as dg
+from pydantic import Field
+
+from b2chat_pipeline.policy import RequestClass
+from b2chat_pipeline.settings import Account, read_account, read_admin_emails, read_source, read_storage
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+    from b2chat_pipeline.ingest.sync import Tools
+
+
+class WarehouseResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """The PostgreSQL that is loaded into."""
+
+    url: str = Field(default="", description="Address; empty takes B2CHAT_DATABASE_URL or the embedded server.")
+
+    @contextmanager
+    def connect(self, purpose: str) -> "Iterator[Connection]":
+        """An autocommit connection, closed at the end. Raises WarehouseUnavailableError."""
+        from b2chat_pipeline.warehouse.connection import connect
+        from b2chat_pipeline.warehouse.location import warehouse_url
+
+        with connect(self.url or warehouse_url(read_storage(os.environ)), purpose=purpose) as connection:
+            yield connection
+
+
+class B2ChatResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """The B2Chat account that is read from."""
+
+    def account(self) -> Account:
+        """The account's calendar. Raises SettingsError."""
+        return read_account(os.environ)
+
+    @contextmanager
+    def tools(self, warehouse: WarehouseResource, request_class: RequestClass) -> "Iterator[Tools]":
+        """Everything one sync works with, after the account has been compared with what the tables hold."""
+        from b2chat_pipeline.b2chat.client import B2ChatClient, Credentials
+        from b2chat_pipeline.ingest.budget import SharedBudget
+        from b2chat_pipeline.ingest.sync import Tools
+        from b2chat_pipeline.warehouse.accounts import ensure_users, hold_zone, stored_settings
+        from b2chat_pipeline.warehouse.budget import Limits
+        from b2chat_pipeline.windows import AccountClock
+
+        account = self.account()
+        clock = AccountClock(account.zone)
+        with ExitStack() as stack:
+            reading, loading, books, counting = (
+                stack.enter_context(warehouse.connect(purpose)) for purpose in ("read", "load", "books", "budget")
+            )
+            stored = stored_settings(books)
+            source = read_source(os.environ, stored)
+            hold_zone(books, account.zone.key, now=utc_now())
+            ensure_users(books, read_admin_emails(os.environ, stored), now=utc_now())
+            limits = Limits(source.requests_per_second, source.requests_per_day)
+            client = B2ChatClient(
+                source.api_url,
+                Credentials(source.username, source.password),
+                budget=SharedBudget(counting, limits, clock, now=utc_now),
+                request_class=request_class,
+            )
+            stack.enter_context(client)
+            yield Tools(client, reading, loading, books, clock, utc_now)
+
+
+def utc_now() -> datetime:
+    """The time of this machine."""
+    return datetime.now(UTC)

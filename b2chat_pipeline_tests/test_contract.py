@@ -1,0 +1,315 @@
+"""Which forms of the API's answers decode, and how what does not fit is put aside."""
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from b2chat_pipeline.b2chat.contract import (
+    CHATS,
+    CONTACTS,
+    Chat,
+    Contact,
+    Decoded,
+    Endpoint,
+    Named,
+    NotAPageError,
+    decode_chat,
+    decode_contact,
+    decode_head,
+    decode_page,
+)
+
+MESSAGE: dict[str, Any] = {
+    "body": "Hola",
+    "broadcasted": False,
+    "caption": None,
+    "created_at": "2025-03-03 09:12:09",
+    "incoming": True,
+    "location": None,
+    "type": "TEXT",
+}
+CHAT: dict[str, Any] = {
+    "agent": {"email": "marta@example.test", "name": "Marta Ruiz", "username": "mruiz"},
+    "alias": "15550001111-Demo",
+    "chat_id": "c1",
+    "closed_at": "2025-03-05 16:40:10",
+    "contact": {"id": 70000001, "name": "Ana Demo", "mobile_number": "+15550102030", "tags": None},
+    "created_at": "2025-03-03 09:12:44",
+    "department": "Ventas",
+    "duration": "02:07:27:26",
+    "is_agent_available": True,
+    "messages": [MESSAGE, MESSAGE | {"body": "Gracias"}],
+    "responded_at": "2025-03-03 09:21:05",
+    "status": "CLOSED",
+    "tags": [],
+}
+CONTACT: dict[str, Any] = {
+    "contact_id": 70000001,
+    "fullname": "Ana Demo",
+    "merchant_id": None,
+    "created": "2024-11-09 19:10:23",
+    "updated": "2025-03-05 16:24:14",
+    "custom_attributes": [{"name": "Segmento", "value": "Premium"}],
+    "tags": [{"name": "VIP", "assigned_at": 1741000000}],
+}
+BACKSLASH = chr(92)
+
+
+def chat(**changes: object) -> Decoded:
+    return decode_chat(json.dumps(CHAT | changes).encode())
+
+
+def fitting_chat(**changes: object) -> Chat:
+    decoded = chat(**changes)
+    assert decoded.misfits == ()
+    assert isinstance(decoded.record, Chat)
+    return decoded.record
+
+
+def fitting_contact(**changes: object) -> Contact:
+    decoded = decode_contact(json.dumps(CONTACT | changes).encode())
+    assert decoded.misfits == ()
+    assert isinstance(decoded.record, Contact)
+    return decoded.record
+
+
+def written(text: str) -> bytes:
+    """A chat whose one message has this JSON text as its body, byte for byte."""
+    record = json.dumps(CHAT | {"messages": [MESSAGE | {"body": "@@"}]})
+    return record.encode().replace(b"@@", text.encode("utf-8", "surrogateescape"))
+
+
+@pytest.mark.parametrize("name", ["tags", "messages", "agent", "contact", "department", "closed_at", "duration"])
+def test_what_is_null_is_absent(name: str) -> None:
+    absent = decode_chat(json.dumps({key: value for key, value in CHAT.items() if key != name}).encode())
+
+    assert fitting_chat(**{name: None}) == absent.record
+
+
+def test_tags_come_as_strings_as_objects_or_mixed() -> None:
+    tags = ["VIP", {"name": "Moroso"}, {"name": "Nuevo", "assigned_at": "2025-03-03", "color": 3}]
+
+    assert fitting_chat(tags=tags).tags == ["VIP", Named("Moroso"), Named("Nuevo")]
+
+
+def test_a_department_comes_as_a_string_or_an_object() -> None:
+    assert fitting_chat(department="Ventas ").department == "Ventas "
+    assert fitting_chat(department={"id": 7, "code": "V", "name": "Ventas"}).department == Named("Ventas")
+
+
+def test_the_first_answer_has_two_names() -> None:
+    assert fitting_chat(responded_at="a").responded_at == "a"
+    assert fitting_chat(responded_at=None, response_at="b").response_at == "b"
+
+
+@pytest.mark.parametrize("number", [70000001, "70000001", 10**24])
+def test_contact_ids_come_as_numbers_or_text(number: int | str) -> None:
+    stub = fitting_chat(contact={"id": number}).contact
+
+    assert stub is not None
+    assert stub.id == number
+    assert fitting_contact(contact_id=number).contact_id == number
+
+
+@pytest.mark.parametrize("value", [None, [], {}, {"Segmento": "Premium"}, [{"name": "Asesor", "value": None}], "x"])
+def test_custom_attributes_come_in_any_form(value: object) -> None:
+    assert fitting_contact(custom_attributes=value, tags=value).custom_attributes == value
+
+
+def test_unknown_fields_are_no_trouble_at_any_level() -> None:
+    unknown = {"poll": {"stars": [1, 2]}, "topic": None}
+
+    changed = fitting_chat(
+        **unknown,
+        agent=CHAT["agent"] | unknown,
+        contact=CHAT["contact"] | unknown,
+        messages=[MESSAGE | unknown, MESSAGE | {"body": "Gracias"}],
+    )
+
+    assert changed == fitting_chat()
+    assert fitting_contact(**unknown) == fitting_contact()
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason", "path"),
+    [
+        ({"chat_id": 7}, "Expected `str`, got `int`", "$.chat_id"),
+        ({"created_at": None}, "Expected `str`, got `null`", "$.created_at"),
+        ({"agent": []}, "Expected `object | null`, got `array`", "$.agent"),
+        ({"contact": {"name": "Ana"}}, "Object missing required field `id`", "$.contact"),
+        ({"messages": {}}, "Expected `array | null`, got `object`", "$.messages"),
+        ({"tags": [1]}, "Expected `str | object`, got `int`", "$.tags[...]"),
+    ],
+)
+def test_a_chat_that_does_not_fit_is_put_aside_with_reason_and_path(
+    changes: dict[str, object], reason: str, path: str
+) -> None:
+    decoded = chat(**changes)
+
+    assert decoded.record is None
+    (misfit,) = decoded.misfits
+    assert (misfit.entity, misfit.reason, misfit.path) == ("chats", reason, path)
+    assert json.loads(misfit.raw) == CHAT | changes
+
+
+def test_a_message_that_does_not_fit_is_put_aside_alone() -> None:
+    odd = [MESSAGE, {"body": "no time"}, MESSAGE | {"incoming": "yes"}, "text", MESSAGE | {"body": "last"}]
+
+    decoded = chat(messages=odd)
+
+    assert isinstance(decoded.record, Chat)
+    assert [message.body for message in decoded.record.messages or ()] == ["Hola", "last"]
+    assert [(misfit.entity, misfit.key, misfit.path, misfit.reason) for misfit in decoded.misfits] == [
+        ("messages", "c1", "$.messages[1]", "Object missing required field `created_at`"),
+        ("messages", "c1", "$.messages[2].incoming", "Expected `bool`, got `str`"),
+        ("messages", "c1", "$.messages[3]", "Expected `object`, got `str`"),
+    ]
+    assert [json.loads(misfit.raw) for misfit in decoded.misfits] == odd[1:4]
+
+
+@pytest.mark.parametrize(
+    ("text", "body"),
+    [
+        (f"a{BACKSLASH}u0000b", "a�b"),
+        (f"a{BACKSLASH}ud800b", "a�b"),
+        (f"a{BACKSLASH}udc00b", "a�b"),
+        (f"{BACKSLASH}ud83d{BACKSLASH}ude00", "😀"),
+        (f"{BACKSLASH}{BACKSLASH}u0000", f"{BACKSLASH}u0000"),
+        ("a\udcffb", "a�b"),
+        ("مرحبا 😀", "مرحبا 😀"),
+    ],
+)
+def test_characters_that_no_text_column_takes_are_replaced_and_others_kept(text: str, body: str) -> None:
+    decoded = decode_chat(written(text))
+
+    assert decoded.misfits == ()
+    assert isinstance(decoded.record, Chat)
+    assert decoded.record.messages is not None
+    assert decoded.record.messages[0].body == body
+
+
+@pytest.mark.parametrize("escape", ["u0000", "ud800"])
+def test_a_key_with_such_characters_is_put_aside(escape: str) -> None:
+    key = f"c{BACKSLASH}{escape}"
+
+    misfits = [
+        *decode_chat(json.dumps(CHAT | {"chat_id": "@"}).replace("@", key).encode()).misfits,
+        *decode_contact(json.dumps(CONTACT | {"contact_id": "@"}).replace("@", key).encode()).misfits,
+    ]
+
+    assert [(misfit.entity, misfit.key, misfit.path) for misfit in misfits] == [
+        ("chats", None, "$.chat_id"),
+        ("contacts", None, "$.contact_id"),
+    ]
+
+
+@pytest.mark.parametrize("value", ["NaN", "-Infinity", "[" * 5_000 + "]" * 5_000, "9" * 5_000])
+def test_a_value_that_cannot_be_read_puts_its_record_aside(value: str) -> None:
+    decoded = decode_chat(json.dumps(CHAT | {"alias": "@"}).replace('"@"', value).encode())
+
+    assert decoded.record is None
+    assert [(misfit.entity, misfit.path) for misfit in decoded.misfits] == [("chats", "$")]
+
+
+def test_a_number_beyond_any_float_stays_text() -> None:
+    raw = json.dumps(CONTACT | {"tags": ["@", 1.5]}).replace('"@"', "1e999").encode()
+
+    decoded = decode_contact(raw)
+
+    assert isinstance(decoded.record, Contact)
+    assert decoded.record.tags == ["1e999", 1.5]
+
+
+def test_the_head_of_a_record_is_read_even_where_the_record_does_not_fit() -> None:
+    assert decode_head(json.dumps(CHAT | {"agent": 7}).encode(), CHATS) == ("c1", "2025-03-03 09:12:44")
+    assert decode_head(json.dumps(CONTACT).encode(), CONTACTS) == ("70000001", "2025-03-05 16:24:14")
+    assert decode_head(b"7", CHATS) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("total", "read"), [(187, 187), (0, 0), (-1, None), ("187", None), (None, None), (True, None), (1.5, None)]
+)
+def test_a_total_is_a_count_or_nothing(total: object, read: int | None) -> None:
+    assert decode_page(json.dumps({"chats": [], "total": total}).encode(), CHATS).total == read
+    assert decode_page(json.dumps({"contacts": [], "total": total}).encode(), CONTACTS).total == read
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"", b"<html></html>", b'{"message":"error"}', b'{"chats":null}', b'{"chats":{}}', b'[{"chat_id":"c1"}]'),
+        *(b'{"chats":[{}', b"[" * 100_000, b'{"contacts":[]}', b"\xff\xfe", b"null"),
+    ],
+)
+def test_a_body_without_a_list_of_records_is_no_page(body: bytes) -> None:
+    with pytest.raises(NotAPageError):
+        decode_page(body, CHATS)
+
+
+@pytest.mark.parametrize("odd", [b"\xff", b"\xed\xa0\x80", b"\\ud800", b"\\u0000"])
+def test_a_page_with_odd_text_keeps_all_its_records(odd: bytes) -> None:
+    body = b'{"message":"%s","chats":[%s,%s],"total":2}' % (odd, written("a"), written("b"))
+
+    assert len(decode_page(body, CHATS).records) == 2
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def mutations(record: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
+    """The record with some of its fields (or, for a chat, of its messages') replaced by anything."""
+    some = st.dictionaries(st.sampled_from(sorted(record)) | st.text(max_size=5), JSON, max_size=4)
+    messages = st.lists(
+        st.dictionaries(st.sampled_from(sorted(MESSAGE)), JSON, max_size=2).map(lambda it: MESSAGE | it) | JSON
+    )
+    told = some if record is not CHAT else st.tuples(some, messages).map(lambda it: {"messages": it[1]} | it[0])
+    return told.map(lambda changes: record | changes)
+
+
+def check_nothing_is_lost(records: list[Any], endpoint: Endpoint) -> None:
+    body = json.dumps({endpoint[1:-7]: records, "total": len(records)}).encode()
+
+    page = decode_page(body, endpoint)
+
+    assert len(page.records) == len(records)
+    for raw, told in zip(page.records, records, strict=True):
+        decoded = (decode_chat if endpoint == CHATS else decode_contact)(raw)
+        whole = [misfit for misfit in decoded.misfits if misfit.entity != "messages"]
+        assert (decoded.record is None) == (len(whole) == 1)
+        if isinstance(decoded.record, Chat):
+            assert len(decoded.record.messages or ()) + len(decoded.misfits) == len(told["messages"] or ())
+        if decoded.record is not None:
+            stored = msgspec.json.encode(decoded.record).decode()
+            assert "\\u0000" not in stored
+
+
+@given(st.lists(mutations(CHAT) | JSON, max_size=4))
+def test_whatever_comes_of_a_page_of_chats_every_record_and_message_is_decoded_or_put_aside(records: list[Any]) -> None:
+    check_nothing_is_lost(records, CHATS)
+
+
+@given(st.lists(mutations(CONTACT) | JSON, max_size=4))
+def test_whatever_comes_of_a_page_of_contacts_every_record_is_decoded_or_put_aside(records: list[Any]) -> None:
+    check_nothing_is_lost(records, CONTACTS)
+
+
+@given(st.data())
+def test_a_page_with_damaged_bytes_is_a_page_or_no_page_and_nothing_else(data: st.DataObject) -> None:
+    body = bytearray(json.dumps({"chats": [CHAT, CHAT], "total": 2}).encode())
+    for place in data.draw(st.lists(st.integers(0, len(body) - 1), max_size=4)):
+        body[place] = data.draw(st.integers(0, 255))
+    try:
+        records = decode_page(bytes(body), CHATS).records
+    except NotAPageError:
+        return
+    for raw in records:
+        decoded = decode_chat(raw)
+        assert decoded.record is not None or decoded.misfits

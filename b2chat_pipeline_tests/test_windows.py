@@ -1,0 +1,175 @@
+"""Hours, days and the API's naive clocks in the account's zone."""
+
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from b2chat_pipeline.windows import AccountClock, ClockReading, Window, contiguous
+
+HOUR = timedelta(hours=1)
+# North and south of the equator, changes at midnight, half-hour offsets, a half-hour change, no changes.
+CHANGING = ("America/New_York", "Europe/Madrid", "America/Santiago", "America/Havana", "Australia/Sydney")
+ZONES = (*CHANGING, "Asia/Kolkata", "America/Bogota", "Australia/Lord_Howe", "UTC")
+DAYS = st.dates(date(2019, 1, 1), date(2031, 12, 31))
+INSTANTS = st.datetimes(datetime(2019, 1, 1), datetime(2031, 12, 31)).map(
+    lambda moment: moment.replace(microsecond=0, tzinfo=UTC)
+)
+CLOCKS = st.sampled_from([AccountClock(ZoneInfo(name)) for name in ZONES])
+NEW_YORK = AccountClock(ZoneInfo("America/New_York"))
+
+
+def hours_of(window: Window) -> float:
+    return (window.end - window.start) / HOUR
+
+
+def written(instant: datetime, clock: AccountClock) -> str:
+    return f"{instant.astimezone(clock.zone):%Y-%m-%d %H:%M:%S}"
+
+
+@given(clock=CLOCKS.filter(lambda clock: clock.zone.key != "Australia/Lord_Howe"), day=DAYS)
+def test_a_day_has_23_24_or_25_hours_and_begins_where_the_one_before_ends(clock: AccountClock, day: date) -> None:
+    window = clock.day_window(day)
+
+    assert hours_of(window) in {23, 24, 25}
+    assert clock.day_window(day - timedelta(days=1)).end == window.start
+    assert clock.days_of(window) == [day]
+
+
+@pytest.mark.parametrize("zone", CHANGING)
+def test_a_year_with_clock_changes_has_one_day_of_23_and_one_of_25_hours(zone: str) -> None:
+    clock = AccountClock(ZoneInfo(zone))
+    days = [date(2025, 1, 1) + timedelta(days=n) for n in range(365)]
+
+    lengths = sorted(hours_of(clock.day_window(day)) for day in days)
+
+    assert lengths[:2] == [23, 24]
+    assert lengths[-2:] == [24, 25]
+
+
+def test_where_clocks_change_by_half_an_hour_a_day_has_half_an_hour_more() -> None:
+    clock = AccountClock(ZoneInfo("Australia/Lord_Howe"))
+
+    assert hours_of(clock.day_window(date(2025, 4, 6))) == 24.5
+
+
+@given(clock=CLOCKS, instant=INSTANTS)
+def test_every_instant_lies_in_its_day(clock: AccountClock, instant: datetime) -> None:
+    assert instant in clock.day_window(clock.day_of(instant))
+
+
+@given(clock=CLOCKS, instant=INSTANTS)
+def test_reading_undoes_writing_except_for_the_second_occurrence_of_a_repeated_time(
+    clock: AccountClock, instant: datetime
+) -> None:
+    reading = clock.read(written(instant, clock))
+
+    if reading.flag is None:
+        assert reading.instant == instant
+    else:
+        assert reading.flag == "ambiguous"
+        assert reading.instant is not None
+        assert instant - reading.instant in {timedelta(), HOUR, HOUR / 2}
+        assert written(reading.instant, clock) == written(instant, clock)
+
+
+@given(clock=CLOCKS, naive=st.datetimes(datetime(2019, 1, 1), datetime(2031, 12, 31)))
+def test_whatever_is_written_again_is_the_same_text_unless_that_time_does_not_exist(
+    clock: AccountClock, naive: datetime
+) -> None:
+    text = f"{naive:%Y-%m-%d %H:%M:%S}"
+
+    reading = clock.read(text)
+
+    assert reading.instant is not None
+    assert (written(reading.instant, clock) == text) == (reading.flag != "nonexistent")
+
+
+def test_a_repeated_time_is_its_first_occurrence_and_flagged() -> None:
+    assert NEW_YORK.read("2025-11-02 01:30:00") == ClockReading(datetime(2025, 11, 2, 5, 30, tzinfo=UTC), "ambiguous")
+    assert NEW_YORK.read("2025-11-02 00:59:59").flag is None
+    assert NEW_YORK.read("2025-11-02 02:00:00") == ClockReading(datetime(2025, 11, 2, 7, tzinfo=UTC))
+
+
+def test_a_time_that_does_not_exist_is_shifted_forward_and_flagged() -> None:
+    assert NEW_YORK.read("2025-03-09 02:30:00") == ClockReading(datetime(2025, 3, 9, 7, 30, tzinfo=UTC), "nonexistent")
+    assert written(datetime(2025, 3, 9, 7, 30, tzinfo=UTC), NEW_YORK) == "2025-03-09 03:30:00"
+    assert NEW_YORK.read("2025-03-09 01:59:59").flag is None
+    assert NEW_YORK.read("2025-03-09 03:00:00") == ClockReading(datetime(2025, 3, 9, 7, tzinfo=UTC))
+
+
+def test_a_day_whose_midnight_does_not_exist_begins_at_one_o_clock() -> None:
+    clock = AccountClock(ZoneInfo("America/Santiago"))
+    day = date(2025, 9, 7)
+
+    window = clock.day_window(day)
+
+    assert written(window.start, clock) == "2025-09-07 01:00:00"
+    assert hours_of(window) == 23
+
+
+def test_a_day_whose_midnight_is_repeated_begins_at_the_first() -> None:
+    clock = AccountClock(ZoneInfo("America/Havana"))
+
+    assert hours_of(clock.day_window(date(2025, 11, 2))) == 25
+    assert clock.read("2025-11-02 00:30:00").flag == "ambiguous"
+
+
+def test_half_hour_zones_have_whole_hours_of_their_own() -> None:
+    clock = AccountClock(ZoneInfo("Asia/Kolkata"))
+
+    assert clock.read("2025-06-01 00:00:00").instant == datetime(2025, 5, 31, 18, 30, tzinfo=UTC)
+    assert clock.day_window(date(2025, 6, 1)).start == datetime(2025, 5, 31, 18, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("0000-00-00", "0000-00-00 00:00:00", "20250-03-03 10:00:00", "2025-02-30 10:00:00", "2025-03-03 24:00:00"),
+        *("", "yesterday", "1741000000", "03/03/2025 10:00", "0001-01-01 00:00:00\x00", "9999-12-31 23:59:59"),
+    ],
+)
+def test_what_is_no_time_is_unreadable_and_raises_nothing(text: str) -> None:
+    assert AccountClock(ZoneInfo("America/Bogota")).read(text) == ClockReading(None, "unreadable")
+
+
+@given(st.text())
+def test_any_text_reads_as_an_instant_or_as_unreadable(text: str) -> None:
+    reading = NEW_YORK.read(text)
+
+    assert (reading.instant is None) == (reading.flag == "unreadable")
+
+
+def test_a_time_that_tells_its_own_offset_is_taken_at_its_word() -> None:
+    assert NEW_YORK.read("2025-03-03T10:00:00+02:00") == ClockReading(datetime(2025, 3, 3, 8, tzinfo=UTC))
+
+
+def test_a_window_is_half_open_and_must_not_be_empty() -> None:
+    noon = datetime(2025, 3, 3, 12, tzinfo=UTC)
+    window = Window(noon, noon + HOUR)
+
+    assert noon in window
+    assert noon + HOUR not in window
+    with pytest.raises(ValueError, match="must end after it starts"):
+        Window(noon, noon)
+
+
+WINDOWS = st.lists(
+    st.tuples(st.integers(0, 40), st.integers(1, 8)).map(
+        lambda pair: Window(
+            datetime(2025, 3, 3, tzinfo=UTC) + pair[0] * HOUR, datetime(2025, 3, 3, tzinfo=UTC) + sum(pair) * HOUR
+        )
+    )
+)
+
+
+@given(WINDOWS)
+def test_contiguous_windows_cover_the_same_hours_and_leave_gaps_between_them(windows: list[Window]) -> None:
+    hours = [datetime(2025, 3, 3, tzinfo=UTC) + n * HOUR for n in range(50)]
+
+    joined = contiguous(windows)
+
+    assert [any(hour in w for w in joined) for hour in hours] == [any(hour in w for w in windows) for hour in hours]
+    assert all(earlier.end < later.start for earlier, later in zip(joined, joined[1:], strict=False))
