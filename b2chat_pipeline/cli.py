@@ -16,6 +16,22 @@ from b2chat_pipeline.commands.processes import terminate_like_interrupt
 from b2chat_pipeline.settings import OperatorError
 
 
+PORT = click.IntRange(1, 65535)
+
+
+class _Zone(click.ParamType):
+    """An IANA time zone."""
+
+    name = "zone"
+
+    def convert(self, value: str | ZoneInfo, param: click.Parameter | None, ctx: click.Context | None) -> ZoneInfo:
+        """The zone; a name that is none is an error of usage."""
+        try:
+            return value if isinstance(value, ZoneInfo) else ZoneInfo(value)
+        except (KeyError, OSError, ValueError):
+            self.fail(f"{value!r} is no time zone: use an IANA name such as America/Bogota.", param, ctx)
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="b2chat-pipeline")
 def cli() -> None:
@@ -24,7 +40,7 @@ def cli() -> None:
 
 @cli.command()
 @click.option("--days", type=click.IntRange(1, 365), default=7, show_default=True, help="How many past days to load.")
-@click.option("--port", type=int, default=3000, show_default=True, help="Port of the UI.")
+@click.option("--port", type=PORT, default=3000, show_default=True, help="Port of the UI.")
 @click.option("--exit", "leave", is_flag=True, help="Stop everything again when the days are loaded.")
 def demo(*, days: int, port: int, leave: bool) -> None:
     """Try everything without an account: invented data, an embedded database, the UI."""
@@ -34,7 +50,7 @@ def demo(*, days: int, port: int, leave: bool) -> None:
 
 
 @cli.command()
-@click.option("--port", type=int, default=3000, show_default=True, help="Port of the UI.")
+@click.option("--port", type=PORT, default=3000, show_default=True, help="Port of the UI.")
 def dev(*, port: int) -> None:
     """Run database, migrations, webserver and daemon until interrupted."""
     from b2chat_pipeline.commands.dev import dev as run
@@ -70,8 +86,8 @@ def upgrade() -> None:
 
 
 @cli.command()
-@click.option("--port", type=int, default=8000, show_default=True)
-@click.option("--zone", default="America/Bogota", show_default=True, help="The account's time zone.")
+@click.option("--port", type=PORT, default=8000, show_default=True)
+@click.option("--zone", type=_Zone(), default="America/Bogota", show_default=True, help="The account's time zone.")
 @click.option("--first-day", type=click.DateTime(["%Y-%m-%d"]), default="2025-01-06", show_default=True)
 @click.option("--chats-per-day", type=click.IntRange(0), default=200, show_default=True)
 @click.option("--messages-per-chat", type=click.IntRange(0), default=8, show_default=True, help="Mean.")
@@ -83,7 +99,7 @@ def upgrade() -> None:
 def simulate(
     *,
     port: int,
-    zone: str,
+    zone: ZoneInfo,
     first_day: datetime,
     chats_per_day: int,
     messages_per_chat: int,
@@ -92,17 +108,18 @@ def simulate(
     speed: float,
 ) -> None:
     """Run a local server that behaves like the B2Chat API, with invented data (user and password: demo)."""
+    from b2chat_pipeline.commands.ports import require_free
     from b2chat_pipeline.simulator import Clock, Simulator, World, serve
 
-    account = ZoneInfo(zone)
+    require_free(port)
     world = World(
         first_day=first_day.date(),
-        zone=account,
+        zone=zone,
         seed=seed,
         chats_per_day=chats_per_day,
         messages_per_chat=messages_per_chat,
     )
-    start = now.replace(tzinfo=account) if now else datetime.now(account)
+    start = now.replace(tzinfo=zone) if now else datetime.now(zone)
 
     def ready(simulator: Simulator) -> None:
         click.echo(f"A simulated B2Chat API is at {simulator.url} (user demo, password demo). Ctrl-C stops it.")

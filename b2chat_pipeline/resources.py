@@ -41,6 +41,8 @@ class WarehouseResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 class B2ChatResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     """The B2Chat account that is read from."""
 
+    url: str = Field(default="", description="Address; empty takes B2CHAT_API_URL.")
+
     def account(self) -> Account:
         """The account's calendar. Raises SettingsError."""
         return read_account(os.environ)
@@ -62,7 +64,9 @@ class B2ChatResource(dg.ConfigurableResource):  # type: ignore[type-arg]
                 stack.enter_context(warehouse.connect(purpose)) for purpose in ("read", "load", "books", "budget")
             )
             stored = stored_settings(books)
-            source = read_source(os.environ, stored)
+            source = read_source(
+                {**os.environ, "B2CHAT_API_URL": self.url or os.environ.get("B2CHAT_API_URL", "")}, stored
+            )
             hold_zone(books, account.zone.key, now=utc_now())
             ensure_users(books, read_admin_emails(os.environ, stored), now=utc_now())
             limits = Limits(source.requests_per_second, source.requests_per_day)

@@ -142,7 +142,7 @@ def test_unknown_fields_are_no_trouble_at_any_level() -> None:
         ({"agent": []}, "Expected `object | null`, got `array`", "$.agent"),
         ({"contact": {"name": "Ana"}}, "Object missing required field `id`", "$.contact"),
         ({"messages": {}}, "Expected `array | null`, got `object`", "$.messages"),
-        ({"tags": [1]}, "Expected `str | object`, got `int`", "$.tags[...]"),
+        ({"tags": [1]}, "Expected `str | object`, got `int`", "$.tags[0]"),
     ],
 )
 def test_a_chat_that_does_not_fit_is_put_aside_with_reason_and_path(

@@ -1,24 +1,65 @@
-"""The columns of a table as Dagster shows them, taken from the schema's models so that they cannot differ."""
+"""The columns of the tables as Dagster shows them.
+
+They come from the schema's models, by way of a file: importing SQLAlchemy costs every start of every process half a CPU
+second, reading the file a millisecond. After a change of the schema: `python -m b2chat_pipeline.assets.columns`.
+"""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
-from b2chat_pipeline.warehouse.schema import Base
+FILE = Path(__file__).with_name("columns.json")
 
 
 def table_metadata(table: str) -> dict[str, object]:
     """Metadata that names a table and describes its columns."""
     columns = [
         dg.TableColumn(
-            name=column.name,
-            type=str(column.type).lower(),
-            description=column.comment,
-            constraints=dg.TableColumnConstraints(
-                nullable=bool(column.nullable), unique=bool(column.unique or column.primary_key)
-            ),
+            name=column["name"],
+            type=column["type"],
+            description=column["description"],
+            constraints=dg.TableColumnConstraints(nullable=column["nullable"], unique=column["unique"]),
         )
-        for column in Base.metadata.tables[table].columns
+        for column in _tables()[table]
     ]
     return {
         "dagster/table_name": f"public.{table}",
         "dagster/column_schema": dg.TableSchema(columns=columns),
     }
+
+
+def columns_of_models() -> str:
+    """The text of the file: the columns of every table in the schema `public`."""
+    from sqlalchemy.dialects import postgresql
+
+    from b2chat_pipeline.warehouse.schema import Base
+
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+    tables = {
+        table.name: [
+            {
+                "name": column.name,
+                "type": column.type.compile(dialect=dialect).lower(),
+                "nullable": bool(column.nullable),
+                "unique": bool(column.unique or column.primary_key),
+                "description": column.comment,
+            }
+            for column in table.columns
+        ]
+        for table in Base.metadata.sorted_tables
+        if table.schema is None
+    }
+    return json.dumps(tables, indent=1, sort_keys=True) + "\n"
+
+
+@cache
+def _tables() -> dict[str, list[dict[str, Any]]]:
+    tables: dict[str, list[dict[str, Any]]] = json.loads(FILE.read_text())
+    return tables
+
+
+if __name__ == "__main__":
+    FILE.write_text(columns_of_models())

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from b2chat_pipeline.b2chat.contract import Endpoint
+from b2chat_pipeline.b2chat.errors import B2ChatError
 from b2chat_pipeline.partitions import windows_of
 from b2chat_pipeline.policy import operation, request_class
 from b2chat_pipeline.resources import B2ChatResource, WarehouseResource
@@ -97,10 +98,10 @@ def _sync(
                 load=side.loads,
                 user_id=user_id(tools.books, tags.get(USER_TAG)),
                 operation=operation(tags),
-                run_id=context.run_id,
+                run_id=context.run.run_id,
             )
             return run_sync(order, tools)
-    except OperatorError as error:
+    except (OperatorError, B2ChatError) as error:
         raise dg.Failure(str(error), allow_retries=False) from None
 
 

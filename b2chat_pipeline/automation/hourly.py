@@ -1,7 +1,7 @@
 """The schedule that loads the hour that just ended, and its job."""
 
 import os
-from datetime import timedelta
+from datetime import UTC, timedelta
 
 import dagster as dg
 
@@ -33,7 +33,8 @@ def hourly_schedule(partitions: dg.HourlyPartitionsDefinition) -> dg.ScheduleDef
         except SettingsError as error:
             # Nothing can be loaded until somebody acts, and this is where they look.
             return dg.SkipReason(str(error))
-        hour = context.scheduled_execution_time - timedelta(hours=1)
+        # In UTC: where clocks change, an hour earlier on the wall is not an hour earlier.
+        hour = context.scheduled_execution_time.astimezone(UTC) - timedelta(hours=1)
         if hour < partitions.start:
             return dg.SkipReason("No hour is over yet: B2CHAT_START_DATE lies ahead.")
         key = partitions.get_partition_key_for_timestamp(hour.timestamp())

@@ -7,8 +7,9 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from b2chat_pipeline.commands.dev import HOST, Services, free_port, open_services
+from b2chat_pipeline.commands.dev import Services, open_services
 from b2chat_pipeline.commands.load import Request, hours_between, load_hours
+from b2chat_pipeline.commands.ports import HOST, free_port
 from b2chat_pipeline.commands.processes import answers
 from b2chat_pipeline.settings import read_account, read_storage
 

@@ -1,7 +1,6 @@
 """`b2chat dev`: databases, webserver and daemon, until interrupted."""
 
 import os
-import socket
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,11 +10,11 @@ from pathlib import Path
 import click
 
 from b2chat_pipeline.commands.databases import open_databases
+from b2chat_pipeline.commands.ports import HOST, require_free
 from b2chat_pipeline.commands.processes import Processes, answers
 from b2chat_pipeline.commands.project import dagster_environment, project_folder
-from b2chat_pipeline.settings import SettingsError, check_all, read_storage
+from b2chat_pipeline.settings import check_all, read_storage
 
-HOST = "127.0.0.1"
 # Seconds: two code servers load the definitions on a machine that may have two busy cores.
 START_UP = 90.0
 
@@ -64,7 +63,7 @@ def dev(environ: Mapping[str, str], *, port: int) -> None:
 @contextmanager
 def open_services(environ: Mapping[str, str], *, port: int) -> Iterator[Services]:
     """Databases that are ready, and the means to start Dagster over them; all is stopped at the end."""
-    _require_free(port)
+    require_free(port)
     log_folder = read_storage(environ).data_dir / "logs"
     with open_databases(environ) as databases, Processes(log_folder) as processes:
         ready = dagster_environment(environ, dagster_url=databases.dagster, warehouse_url=databases.warehouse)
@@ -84,19 +83,6 @@ def _create_dagster_tables() -> None:
 
     with dg.DagsterInstance.get():
         pass
-
-
-def free_port() -> int:
-    """A loopback port that nobody uses at this moment."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
-
-
-def _require_free(port: int) -> None:
-    with socket.socket() as probe:
-        if probe.connect_ex((HOST, port)) == 0:
-            raise SettingsError(f"port {port} is taken, perhaps by another `b2chat dev`: stop that, or pass --port.")
 
 
 def _script(name: str) -> str:

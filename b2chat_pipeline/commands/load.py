@@ -91,6 +91,15 @@ def _run_here(
         result = job.execute_in_process(
             instance=instance, tags={**hours, **tags}, run_config=quiet, raise_on_error=False
         )
+        if _was_interrupted(result):
+            raise KeyboardInterrupt
         run_ids.append(result.run_id)
         advance(len(chunk))
     return run_ids
+
+
+def _was_interrupted(result: dg.ExecuteInProcessResult) -> bool:
+    """Whether Ctrl-C ended the run: Dagster makes a failure of it, and work would go on."""
+    errors = [event.event_specific_data for event in result.filter_events(lambda event: event.is_step_failure)]
+    names = {data.error.cls_name for data in errors if isinstance(data, dg.StepFailureData) and data.error}
+    return "DagsterExecutionInterruptedError" in names

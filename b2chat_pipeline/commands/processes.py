@@ -3,6 +3,7 @@
 Not here: which processes those are (`dev.py`, `demo.py`).
 """
 
+import os
 import signal
 import subprocess
 import time
@@ -10,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Self
 from urllib.request import urlopen
 
@@ -18,6 +19,8 @@ from b2chat_pipeline.settings import OperatorError
 
 # Long enough for a run to finish its page and for the servers to close; then they are killed.
 PATIENCE = 20.0
+# What children leave behind is given this long.
+GRACE = 5.0
 
 
 class ProcessError(OperatorError):
@@ -94,20 +97,33 @@ def answers(url: str) -> bool:
 
 
 def terminate_like_interrupt() -> None:
-    """Let SIGTERM (a service manager, `kill`) end this process the way Ctrl-C does: everything is stopped in order."""
+    """Let SIGTERM (a service manager, `kill`) end this process the way Ctrl-C does: everything is stopped in order.
 
-    def interrupt(_signal: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, interrupt)
+    SIGINT is set too: a shell starts background jobs with it ignored, and Dagster copies its handler to SIGTERM.
+    """
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ending, signal.default_int_handler)
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:
-    if process.poll() is not None:
-        return
-    process.send_signal(signal.SIGINT)
-    try:
+    """End a child, then whatever it started and left behind."""
+    process.terminate()
+    with suppress(subprocess.TimeoutExpired):
         process.wait(PATIENCE)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    for ending in (signal.SIGTERM, signal.SIGKILL):
+        if not _group_ends(process.pid, ending):
+            break
+    process.wait()
+
+
+def _group_ends(group: int, ending: signal.Signals) -> bool:
+    """Send a signal to a process group and wait for its end; returns whether anybody is left."""
+    deadline = time.monotonic() + GRACE
+    try:
+        os.killpg(group, ending)
+        while time.monotonic() < deadline:
+            time.sleep(0.05)
+            os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True

@@ -29,12 +29,16 @@ def ensure_users(connection: Connection, admin_emails: Sequence[str], *, now: da
     rows: list[tuple[str, str, str | None]] = [(SYSTEM_USER, "system@localhost", "System")]
     rows += [(derived_id(0, "user", email), email, None) for email in sorted(admin_emails)]
     for user_id, email, name in rows:
+        # Whichever key they meet in: two processes may start with an empty database at once.
         connection.execute(
             "insert into users (id, email, name, role, created_at, updated_at) values (%s, %s, %s, 'Admin', %s, %s)"
-            " on conflict (email) do update set role = 'Admin', updated_at = excluded.updated_at"
-            " where users.role <> 'Admin'",
+            " on conflict do nothing",
             (user_id, email, name, now, now),
         )
+    connection.execute(
+        "update users set role = 'Admin', updated_at = %s where email = any(%s) and role <> 'Admin'",
+        (now, [email for _, email, _ in rows]),
+    )
 
 
 def user_id(connection: Connection, email: str | None) -> str:

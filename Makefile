@@ -1,0 +1,54 @@
+# `make demo` and `make test` do all set-up themselves; they need Python 3.11 or newer, and make.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+ARGS ?=
+
+.PHONY: help install demo dev test check format docs clean
+
+help: ## Show the targets.
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-8s %s\n", $$1, $$2}'
+
+install: $(INSTALLED) ## Make the virtual environment with the pinned versions.
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed: pass PYTHON=/path/to/python3.11."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: $(INSTALLED) ## Everything on invented data, without an account: make demo ARGS="--days 2 --exit"
+	$(BIN)/b2chat demo $(ARGS)
+
+dev: $(INSTALLED) ## Database, webserver and daemon for the account in .env.
+	$(BIN)/b2chat dev $(ARGS)
+
+test: check ## All checks, then the whole suite on both PostgreSQL versions.
+	$(BIN)/pytest -n 2 --dist worksteal $(ARGS)
+	@if [ -x /usr/lib/postgresql/15/bin/initdb ]; then \
+		B2CHAT_TEST_POSTGRES=15 $(BIN)/pytest -n 2 --dist worksteal -m postgres $(ARGS); \
+	else \
+		echo; echo "NOT RUN: the tests on PostgreSQL 15, since /usr/lib/postgresql/15/bin holds no server."; echo; \
+	fi
+
+check: $(INSTALLED) ## Format, lint, types, definitions, and the specification against the design.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m b2chat_pipeline_tests.specification.compare
+	cd $(CURDIR) && env -u B2CHAT_TIMEZONE $(BIN)/python -c 'import b2chat_pipeline.definitions as d; d.defs().resolve_asset_graph()'
+
+format: $(INSTALLED) ## Format and fix what can be fixed.
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: $(INSTALLED) ## Write the generated parts of the documentation.
+	$(BIN)/python -m b2chat_pipeline.warehouse.documentation > docs/data_dictionary.md
+	$(BIN)/python -m b2chat_pipeline.assets.columns
+	$(BIN)/python -c 'from b2chat_pipeline.settings import env_example; print(env_example(), end="")' > .env.example
+
+clean: ## Remove the virtual environment and what the demo keeps.
+	rm -rf $(VENV) .b2chat build

@@ -1,0 +1,335 @@
+"""What a chat, its messages and its people become in the dictionary's columns."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from b2chat_pipeline.b2chat.contract import Chat, Contact, Misfit, decode_chat
+from b2chat_pipeline.ingest.mapping import MappedChat, Parents, chat_row, map_chat, message_rows
+from b2chat_pipeline.ingest.people import check_contact, department_code, e164, full_row
+from b2chat_pipeline.ingest.rows import ChatRow, MessageRow
+from b2chat_pipeline.ingest.values import UnstorableError
+from b2chat_pipeline.ingest.vocabulary import chat_provider, chat_status, message_type
+from b2chat_pipeline.windows import AccountClock
+
+BOGOTA, NEW_YORK = AccountClock(ZoneInfo("America/Bogota")), AccountClock(ZoneInfo("America/New_York"))
+NOON = datetime(2025, 3, 10, 12, tzinfo=UTC)
+LONG = "x" * 501
+
+
+def message(**changes: object) -> dict[str, object]:
+    return {"created_at": "2025-03-03 09:12:09", "incoming": True, "type": "TEXT", "body": "Hola"} | changes
+
+
+def mapped(clock: AccountClock = BOGOTA, **changes: object) -> tuple[MappedChat | None, list[Misfit]]:
+    raw = json.dumps({"chat_id": "c1", "created_at": "2025-03-03 09:12:44"} | changes).encode()
+    decoded = decode_chat(raw)
+    assert isinstance(decoded.record, Chat)
+    assert not decoded.misfits
+    return map_chat(decoded.record, raw, clock)
+
+
+def fitting(clock: AccountClock = BOGOTA, **changes: object) -> MappedChat:
+    chat, misfits = mapped(clock, **changes)
+    assert chat is not None
+    assert misfits == []
+    return chat
+
+
+def row(clock: AccountClock = BOGOTA, **changes: object) -> ChatRow:
+    chat = fitting(clock, **changes)
+    return chat_row(chat, chat.new_id, Parents({}, {}, {}), read_at=NOON, synced_at=NOON)
+
+
+def messages(*told: dict[str, object], clock: AccountClock = BOGOTA) -> list[MessageRow]:
+    return message_rows(fitting(clock, messages=list(told)), "row", synced_at=NOON)
+
+
+@pytest.mark.parametrize(
+    ("raw", "status"),
+    [
+        *(("BOT_CHATTING", "pending"), ("OPENED", "pending"), ("PICKED_UP", "open"), ("RESPONDED_BY_AGENT", "open")),
+        *(("CLOSED", "closed"), ("COMPLETING_POLL", "closed"), ("COMPLETED_POLL", "closed")),
+        *(("ABANDONED_POLL", "closed"), ("CLOSED_BY_CONTACT", "closed"), ("LEFT_BY_CONTACT", "closed")),
+        *(("ESCALATED", "unknown"), ("", "unknown"), (None, "unknown"), (" closed ", "closed")),
+    ],
+)
+def test_a_status_is_mapped_and_an_unknown_one_never_taken_for_open(raw: str | None, status: str) -> None:
+    assert chat_status(raw) == status
+    assert (row(status=raw).status, row(status=raw).raw_status) == (status, raw)
+
+
+@pytest.mark.parametrize(
+    ("raw", "provider"),
+    [
+        *(("WHATSAPPB2CHAT", "whatsapp"), ("WHATSAPP360", "whatsapp"), ("WHATSAPPNEW", "whatsapp")),
+        *(("FACEBOOK", "facebook"), ("INSTAGRAM", "instagram"), ("LIVECHAT", "livechat"), ("TELEGRAM", "telegram")),
+        *(("B2CBOTAPI", "b2cbotapi"), ("unknown", "other"), ("RCS", "other"), (None, "other")),
+    ],
+)
+def test_a_provider_is_mapped_to_its_family(raw: str | None, provider: str) -> None:
+    assert chat_provider(raw) == provider
+    assert (row(provider=raw).provider, row(provider=raw).raw_provider) == (provider, raw)
+
+
+@pytest.mark.parametrize(
+    ("raw", "kind"),
+    [("TEXT", "text"), ("IMAGE", "image"), ("STICKER", "image"), ("AUDIO", "file"), ("LOCATION", "file"), ("", "file")],
+)
+def test_a_message_type_is_mapped_and_its_body_goes_to_its_column(raw: str, kind: str) -> None:
+    (told,) = messages(message(type=raw, body="b"))
+
+    assert message_type(raw) == kind == told.type
+    assert told.raw_type == raw
+    assert {"text": told.text, "image": told.image_url, "file": told.file_url} == {
+        "text": None,
+        "image": None,
+        "file": None,
+        kind: "b",
+    }
+
+
+def test_clocks_out_of_order_are_loaded_as_told_and_flagged() -> None:
+    told = row(
+        opened_at="2025-03-03 09:12:40",
+        picked_up_at="2025-03-03 09:12:30",
+        responded_at="2025-03-03 09:12:20",
+        closed_at="2025-03-03 09:12:10",
+    )
+
+    assert told.closed_at == datetime(2025, 3, 3, 14, 12, 10, tzinfo=UTC)
+    assert told.time_flags == [
+        "opened_at before created_at",
+        "picked_up_at before opened_at",
+        "response_at before picked_up_at",
+        "closed_at before created_at",
+    ]
+    assert told.duration is None
+
+
+def test_a_clock_that_cannot_be_read_is_unknown_and_flagged() -> None:
+    told = row(closed_at="0000-00-00 00:00:00", opened_at="")
+
+    assert (told.closed_at, told.opened_at, told.duration) == (None, None, None)
+    assert told.time_flags == ["closed_at unreadable"]
+
+
+def test_a_chat_whose_creation_cannot_be_read_is_put_aside() -> None:
+    chat, (misfit,) = mapped(created_at="20250-03-03 10:00:00")
+
+    assert chat is None
+    assert (misfit.entity, misfit.key, misfit.path) == ("chats", "c1", "$.created_at")
+
+
+@pytest.mark.parametrize(
+    ("closed", "told", "seconds", "flags"),
+    [
+        ("2025-03-05 16:40:10", "02:07:27:26", 199646, []),
+        ("2025-03-05 16:40:10", "02:07:27:25", 199646, []),
+        ("2025-03-05 16:40:10", "02:07:27", 199646, ["duration differs from closed_at - opened_at"]),
+        ("2025-03-05 16:40:10", "09:07:27:26", 199646, ["duration differs from closed_at - opened_at"]),
+        (None, None, None, []),
+        ("9999-01-01 00:00:00", None, None, []),
+    ],
+)
+def test_duration_is_computed_from_the_clocks_and_the_told_one_only_checked(
+    closed: str | None, told: str | None, seconds: int | None, flags: list[str]
+) -> None:
+    loaded = row(opened_at="2025-03-03 09:12:44", closed_at=closed, duration=told)
+
+    assert (loaded.duration, loaded.raw_duration, loaded.time_flags) == (seconds, told, flags)
+
+
+def test_the_first_answer_is_what_the_api_says_never_the_first_outgoing_message() -> None:
+    greeting = message(incoming=False, created_at="2025-03-03 09:12:50")
+
+    assert row(messages=[greeting]).response_at is None
+    assert row(response_at="2025-03-03 09:21:05").response_at == datetime(2025, 3, 3, 14, 21, 5, tzinfo=UTC)
+
+
+def test_unread_are_the_customers_messages_after_the_last_outgoing_one() -> None:
+    at = "2025-03-03 09:00:0"
+    told = [
+        message(created_at=f"{at}5", body="third"),
+        message(created_at=f"{at}1"),
+        message(created_at=f"{at}4", body="second"),
+        message(created_at=f"{at}3", incoming=False),
+        message(created_at=f"{at}3", body="same second, told later"),
+    ]
+
+    assert row(messages=told).unread_count == 3
+    assert row(messages=[message(), message()]).unread_count == 2
+    assert row(messages=[]).unread_count == row(messages=None).unread_count == 0
+
+
+def test_last_modified_is_the_latest_clock_of_the_chat_and_its_messages() -> None:
+    late = message(created_at="2025-03-09 10:00:00")
+
+    assert row(closed_at="2025-03-05 10:00:00").last_modified_at == datetime(2025, 3, 5, 15, tzinfo=UTC)
+    assert row(closed_at="2025-03-05 10:00:00", messages=[late]).last_modified_at == datetime(
+        2025, 3, 9, 15, tzinfo=UTC
+    )
+
+
+def test_two_identical_messages_of_one_second_stay_two() -> None:
+    twice = messages(message(), message())
+
+    assert len({told.id for told in twice}) == 2
+    assert [told.id for told in messages(message(), message(), message())][:2] == [told.id for told in twice]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"body": "Adios"},
+        {"incoming": False},
+        {"caption": "c"},
+        {"type": "NOTE"},
+        {"created_at": "2025-03-03 09:12:10"},
+        {"body": "Hola?a=1"},
+    ],
+)
+def test_messages_that_differ_are_different(changes: dict[str, object]) -> None:
+    assert messages(message())[0].id != messages(message(**changes))[0].id
+
+
+def test_a_media_message_is_the_same_whatever_signature_its_url_carries() -> None:
+    first, second = (
+        fitting(messages=[message(type="FILE", body=f"https://files.example.test/plan.pdf?X-Signature={signature}")])
+        for signature in ("aaa", "bbb")
+    )
+
+    assert first.messages[0].id == second.messages[0].id
+    assert first.messages_hash == second.messages_hash
+
+
+@pytest.mark.parametrize("body", ["http://[broken?x", "?", "https://h/a?b?c", "not a url"])
+def test_a_media_body_that_is_no_url_is_kept_as_it_is(body: str) -> None:
+    assert messages(message(type="VIDEO", body=body))[0].file_url == body
+
+
+TOLD: list[dict[str, Any]] = [
+    message(),
+    message(),
+    message(incoming=False, created_at="2025-03-03 09:12:50"),
+    message(type="IMAGE", body="https://files.example.test/i.png?s=1"),
+    message(type="LOCATION", body=None, location={"lat": 4.6, "lng": -74.1}),
+    message(broadcasted=True, body="Promo"),
+]
+
+
+@given(st.permutations(TOLD))
+def test_the_order_in_which_messages_are_told_does_not_matter_to_their_hash(told: list[dict[str, Any]]) -> None:
+    assert fitting(messages=told).messages_hash == fitting(messages=TOLD).messages_hash
+
+
+@pytest.mark.parametrize("place", range(len(TOLD)))
+def test_a_message_more_or_less_matters_to_the_hash(place: int) -> None:
+    fewer = TOLD[:place] + TOLD[place + 1 :]
+
+    assert fitting(messages=fewer).messages_hash != fitting(messages=TOLD).messages_hash
+    assert fitting(messages=[]).messages_hash is fitting(messages=None).messages_hash is None
+
+
+def test_messages_of_a_time_that_does_not_exist_do_not_clash_with_those_it_is_shifted_to() -> None:
+    gone, there = message(created_at="2025-03-09 02:30:00"), message(created_at="2025-03-09 03:30:00")
+
+    told = messages(gone, there, clock=NEW_YORK)
+
+    assert [(it.timestamp, it.time_flag) for it in told] == [
+        (datetime(2025, 3, 9, 7, 30, tzinfo=UTC), "nonexistent"),
+        (datetime(2025, 3, 9, 7, 30, tzinfo=UTC), None),
+    ]
+    assert told[0].id != told[1].id
+
+
+def test_a_message_whose_time_cannot_be_read_is_put_aside_and_the_others_load() -> None:
+    chat, (misfit,) = mapped(messages=[message(), message(created_at="0000-00-00"), message(body="Gracias")])
+
+    assert chat is not None
+    assert [it.position for it in chat.messages] == [0, 2]
+    assert (misfit.entity, misfit.key, misfit.path) == ("messages", "c1", "$.messages[1].created_at")
+
+
+@pytest.mark.parametrize(
+    ("changes", "entity", "path", "loads"),
+    [
+        ({"chat_id": LONG}, "chats", "$.chat_id", False),
+        ({"chat_id": " "}, "chats", "$.chat_id", False),
+        ({"alias": LONG}, "chats", "$.alias", False),
+        ({"tags": ["ok", LONG]}, "chats", "$.tags", False),
+        ({"agent": {"username": LONG}}, "agents", "$.agent.username", True),
+        ({"agent": {"username": ""}}, "agents", "$.agent.username", True),
+        ({"agent": {"username": "a\0"}}, "agents", "$.agent.username", True),
+        ({"contact": {"id": LONG}}, "contacts", "$.contact.id", True),
+        ({"contact": {"id": 1, "email": LONG}}, "contacts", "$.contact.email", True),
+        ({"contact": {"id": 1, "mobile_number": LONG}}, "contacts", "$.contact.mobile_number", True),
+        ({"contact": {"id": 1, "phone_number": LONG}}, "contacts", "$.contact.phone_number", True),
+    ],
+)
+def test_text_that_an_index_does_not_take_is_put_aside(
+    changes: dict[str, object],
+    entity: str,
+    path: str,
+    loads: bool,  # noqa: FBT001 - a parameter of the table above
+) -> None:
+    chat, (misfit,) = mapped(**changes)
+
+    assert (misfit.entity, misfit.path) == (entity, path)
+    assert len(misfit.key or "") <= 500
+    assert (chat is not None) == loads
+
+
+@pytest.mark.parametrize("name", ["contact_id", "email", "mobile", "landline"])
+def test_a_contact_with_text_that_an_index_does_not_take_is_put_aside(name: str) -> None:
+    contact = Contact(**({"contact_id": 7} | {name: LONG}))
+
+    with pytest.raises(UnstorableError) as caught:
+        check_contact(contact)
+
+    assert caught.value.path == f"$.{name}"
+
+
+@pytest.mark.parametrize(
+    ("text", "country", "number"),
+    [
+        ("+573005550000", None, "+573005550000"),
+        ("573005550000", None, "+573005550000"),
+        ("573005550000", "CO", "+573005550000"),
+        ("300 555 0000", "CO", "+573005550000"),
+        ("+1 (555) 010-2030", None, "+15550102030"),
+        ("15550102030", "Colombia", "+15550102030"),
+        ("Ana", "CO", "Ana"),
+        ("123", None, "123"),
+        ("+573005550000000000000", None, "+573005550000000000000"),
+        ("", "CO", None),
+        (None, None, None),
+    ],
+)
+def test_a_mobile_number_is_in_e164_where_it_is_one(text: str | None, country: str | None, number: str | None) -> None:
+    assert e164(text, country) == number
+
+
+def test_a_department_has_the_slug_of_its_name_unless_that_is_empty_or_taken() -> None:
+    assert department_code("Soporte Técnico", set()) == "soporte-tecnico"
+    assert department_code("  Ventas / B2B!", set()) == "ventas-b2b"
+    assert department_code("Facturacion", {"facturacion"}).startswith("facturacion-")
+    assert department_code("销售", set()).startswith("department-")
+    assert department_code("销售", set()) != department_code("支持", set())
+    assert len(department_code("x" * 900, {"x" * 60})) == 69
+
+
+def test_a_contact_keeps_its_flags_and_raw_values() -> None:
+    contact = Contact(7, created="2025-11-02 01:30:00", updated="0000-00-00", mobile="1 555 0102030", merchant_id=3)
+
+    told = full_row(contact, NEW_YORK, read_at=NOON, synced_at=NOON)
+
+    assert (told.b2chat_id, told.full_name, told.merchant_id, told.is_full) == ("7", "", "3", True)
+    assert (told.mobile, told.raw_mobile) == ("+15550102030", "1 555 0102030")
+    assert (told.created_at, told.updated_at) == (datetime(2025, 11, 2, 5, 30, tzinfo=UTC), None)
+    assert told.time_flags == ["created_at ambiguous", "updated_at unreadable"]

@@ -1,0 +1,266 @@
+"""Walking a list that moves while it is read: nothing that was there throughout is missed, and the walk ends."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from b2chat_pipeline.b2chat.contract import CHATS, CONTACTS
+from b2chat_pipeline.b2chat.paging import (
+    PAGE_SIZE,
+    SMALLEST_PAGE,
+    Order,
+    Position,
+    Query,
+    RepeatedPageError,
+    Step,
+    Told,
+    advance,
+    shrink,
+)
+from b2chat_pipeline.windows import Window
+
+START = datetime(2025, 3, 3, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+WHOLE = Window(START - timedelta(days=365), START + timedelta(days=365))
+
+
+def window(first: int, last: int) -> Window:
+    """From the minute `first` to before the minute `last`."""
+    return Window(START + first * MINUTE, START + last * MINUTE)
+
+
+@dataclass
+class MovingList:
+    """What the API lists: minutes, which stand for keys and clocks both, oldest first. `moves` come between pages."""
+
+    records: list[float]
+    moves: Sequence[Callable[["MovingList"], None]] = ()
+    cap: int = 10_000
+    total: Callable[[int], int | None] = lambda count: count
+    backwards: bool = False
+    asked: int = 0
+    offset: int = 0
+    throughout: set[float] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.throughout = set(self.records)
+
+    def page(self, offset: int, limit: int, order: Order) -> Told:
+        if 0 < self.asked <= len(self.moves):
+            self.moves[self.asked - 1](self)
+        self.asked += 1
+        listed = sorted(self.records, reverse=(order == "desc") != self.backwards)
+        page = listed[offset : offset + min(limit, self.cap)]
+        self.offset = offset
+        return Told([str(it) for it in page], [START + it * MINUTE for it in page], self.total(len(listed)))
+
+    def insert(self, place: float) -> None:
+        """Add a record at a place between 0 (oldest) and 1 (newest)."""
+        at = min(int(place * len(self.records)), len(self.records))
+        older = self.records[at - 1] if at else self.records[0] - 2 if self.records else 0
+        newer = self.records[at] if at < len(self.records) else older + 2
+        self.records.insert(at, (older + newer) / 2)
+
+    def remove(self, place: float) -> None:
+        if self.records:
+            removed = self.records.pop(min(int(place * len(self.records)), len(self.records) - 1))
+            self.throughout.discard(removed)
+
+
+def walk(
+    source: MovingList, order: Order, within: Window = WHOLE, *, limit: int = 5, shrink_after: Sequence[int] = ()
+) -> set[float]:
+    """Walk to the end and return what was told; AssertionError where that takes too many pages."""
+    query = Query(CHATS, date(2025, 3, 3), date(2025, 3, 4), order)
+    position, told, step = Position(limit=limit), set[float](), Step.ON
+    bound = 10 * (len(source.records) + len(source.moves) + 10)
+    while step is not Step.DONE:
+        page = source.page(position.offset, position.limit, order)
+        told |= {float(key) for key in page.keys if key}
+        position, step = advance(position, page, query=query, window=within)
+        if source.asked in shrink_after:
+            position = Position(**{name: getattr(position, name) for name in position.__struct_fields__} | {"limit": 3})
+        assert source.asked < bound
+    return told
+
+
+def wanted(source: MovingList, within: Window = WHOLE) -> set[float]:
+    return {it for it in source.throughout if START + it * MINUTE in within}
+
+
+def several(*moves: Callable[[MovingList], None]) -> Callable[[MovingList], None]:
+    def apply(source: MovingList) -> None:
+        for move in moves:
+            move(source)
+
+    return apply
+
+
+PLACES = st.floats(0, 1, exclude_max=True)
+INSERT = PLACES.map(lambda place: lambda source: source.insert(place))
+REMOVE = PLACES.map(lambda place: lambda source: source.remove(place))
+ARRIVE = st.just(lambda source: source.insert(1.0))
+STAY = st.just(lambda source: None)
+ORDERS: st.SearchStrategy[Order] = st.sampled_from(["asc", "desc"])
+LISTS = st.integers(0, 60).map(lambda count: [float(it) for it in range(count)])
+LIMITS = st.integers(4, 12)
+WINDOWS = st.tuples(st.integers(-5, 65), st.integers(1, 30)).map(lambda it: window(it[0], it[0] + it[1]))
+
+
+@given(LISTS, LIMITS, ORDERS, WINDOWS)
+def test_a_list_that_holds_still_is_told_completely(
+    records: list[float], limit: int, order: Order, within: Window
+) -> None:
+    source = MovingList(records)
+
+    assert wanted(source, within) <= walk(source, order, within, limit=limit)
+
+
+@given(LISTS, LIMITS, ORDERS, WINDOWS, st.lists(INSERT | REMOVE | ARRIVE | STAY, max_size=40))
+def test_with_a_row_more_or_less_between_any_two_pages_nothing_is_missed(
+    records: list[float], limit: int, order: Order, within: Window, moves: list[Callable[[MovingList], None]]
+) -> None:
+    source = MovingList(records, moves)
+
+    told = walk(source, order, within, limit=limit)
+
+    assert wanted(source, within) <= told
+
+
+@given(
+    LISTS,
+    LIMITS,
+    ORDERS,
+    st.lists(st.integers(0, 8), min_size=2, max_size=2),
+    st.lists(st.lists(INSERT | REMOVE, min_size=2, max_size=3), min_size=2, max_size=2),
+)
+def test_when_many_rows_come_and_go_at_once_the_walk_begins_again(
+    records: list[float],
+    limit: int,
+    order: Order,
+    quiet: list[int],
+    bursts: list[list[Callable[[MovingList], None]]],
+) -> None:
+    stay: Callable[[MovingList], None] = several()
+    moves = [move for pages, burst in zip(quiet, bursts, strict=True) for move in (*[stay] * pages, several(*burst))]
+    source = MovingList(records, moves)
+
+    # A page that slid by its own length looks like the one before it; 3 rows and pages of 5 cannot do that.
+    told = walk(source, order, limit=max(limit, 5))
+
+    assert wanted(source) <= told
+
+
+@given(LISTS, st.lists(st.integers(0, 3).map(lambda n: several(*[lambda s: s.insert(1.0)] * n)), max_size=30))
+def test_new_chats_at_the_head_of_a_list_read_newest_first_cost_no_second_walk(
+    records: list[float], moves: list[Callable[[MovingList], None]]
+) -> None:
+    source = MovingList(records, moves)
+
+    told = walk(source, "desc", limit=10)
+
+    assert wanted(source) <= told
+    # Ten rows a page, of which one overlaps and three may have been told before.
+    assert source.asked <= math.ceil(len(records) / 6) + 2
+
+
+@given(LISTS, LIMITS, ORDERS, st.lists(st.integers(1, 10), max_size=3))
+def test_pages_may_get_smaller_on_the_way(
+    records: list[float], limit: int, order: Order, shrink_after: list[int]
+) -> None:
+    source = MovingList(records)
+
+    assert wanted(source) <= walk(source, order, limit=limit, shrink_after=shrink_after)
+
+
+@given(LISTS, LIMITS, ORDERS, st.sampled_from([None, 0, 1, 10**9]), st.integers(2, 12))
+def test_a_total_that_lies_and_pages_smaller_than_asked_for_hide_nothing(
+    records: list[float], limit: int, order: Order, total: int | None, cap: int
+) -> None:
+    source = MovingList(records, total=lambda _: total, cap=cap)
+
+    assert wanted(source) <= walk(source, order, limit=limit)
+
+
+@given(LISTS, LIMITS, ORDERS, WINDOWS)
+def test_a_list_in_another_order_than_asked_for_is_read_to_its_end(
+    records: list[float], limit: int, order: Order, within: Window
+) -> None:
+    source = MovingList(records, backwards=True)
+
+    assert wanted(source, within) <= walk(source, order, within, limit=limit)
+
+
+@pytest.mark.parametrize(("order", "first", "pages"), [("asc", 0, 2), ("desc", 85, 2), ("asc", 85, 12)])
+def test_the_walk_stops_once_the_window_is_behind(order: Order, first: int, pages: int) -> None:
+    source = MovingList([float(it) for it in range(100)])
+
+    told = walk(source, order, window(first, first + 15), limit=10)
+
+    assert wanted(source, window(first, first + 15)) <= told
+    assert source.asked == pages
+
+
+@pytest.mark.parametrize("count", [0, 1, 9])
+def test_a_short_list_with_a_right_total_takes_one_page(count: int) -> None:
+    source = MovingList([float(it) for it in range(count)])
+
+    walk(source, "asc", limit=10)
+
+    assert source.asked == 1
+
+
+def test_the_same_page_for_ever_is_noticed_with_its_second_telling() -> None:
+    told = Told(["a", "b", "c"], [START, START, START], 100)
+    query = Query(CHATS, date(2025, 3, 3), date(2025, 3, 4), "asc")
+
+    position, step = advance(Position(limit=3), told, query=query, window=WHOLE)
+
+    assert step is Step.ON
+    with pytest.raises(RepeatedPageError, match="offset 2"):
+        advance(position, told, query=query, window=WHOLE)
+
+
+def test_records_whose_clock_cannot_be_read_do_not_stop_the_walk() -> None:
+    told = Told(["a", "b", None], [START, None, None], 4)
+    query = Query(CHATS, date(2025, 3, 3), date(2025, 3, 4), "asc")
+
+    position, step = advance(Position(limit=3), told, query=query, window=window(0, 10))
+
+    assert (step, position.last_instant, position.offset) == (Step.ON, START, 2)
+
+
+def test_a_page_is_halved_down_to_the_smallest() -> None:
+    position, limits = Position(offset=40), []
+    while (smaller := shrink(position)) is not None:
+        position = smaller
+        limits.append(position.limit)
+
+    assert limits == [PAGE_SIZE // 2, PAGE_SIZE // 4, SMALLEST_PAGE]
+    assert position.offset == 40
+
+
+def test_the_query_string_is_the_documented_one() -> None:
+    days = (date(2025, 3, 3), date(2025, 3, 4))
+
+    assert Query(CHATS, *days, "asc").params(offset=7, limit=200) == {
+        "limit": 200,
+        "offset": 7,
+        "order_dir": "asc",
+        "date_range_from": "2025-03-03",
+        "date_range_to": "2025-03-04",
+    }
+    assert Query(CONTACTS, *days, "desc").params(offset=0, limit=25) == {
+        "limit": 25,
+        "offset": 0,
+        "order_dir": "DESC",
+        "updated_from": "2025-03-03",
+        "updated_to": "2025-03-04",
+        "skip_custom_attributes": "false",
+        "skip_tags": "false",
+    }
