@@ -15,21 +15,14 @@ import click
 from b2chat_pipeline.commands.processes import terminate_like_interrupt
 from b2chat_pipeline.settings import OperatorError
 
-
 PORT = click.IntRange(1, 65535)
 
 
-class _Zone(click.ParamType):
-    """An IANA time zone."""
-
-    name = "zone"
-
-    def convert(self, value: str | ZoneInfo, param: click.Parameter | None, ctx: click.Context | None) -> ZoneInfo:
-        """The zone; a name that is none is an error of usage."""
-        try:
-            return value if isinstance(value, ZoneInfo) else ZoneInfo(value)
-        except (KeyError, OSError, ValueError):
-            self.fail(f"{value!r} is no time zone: use an IANA name such as America/Bogota.", param, ctx)
+def _zone(_context: click.Context, _option: click.Parameter, name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (KeyError, OSError, ValueError):
+        raise click.BadParameter(f"{name!r} is no time zone: use an IANA name such as America/Bogota.") from None
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -87,7 +80,7 @@ def upgrade() -> None:
 
 @cli.command()
 @click.option("--port", type=PORT, default=8000, show_default=True)
-@click.option("--zone", type=_Zone(), default="America/Bogota", show_default=True, help="The account's time zone.")
+@click.option("--zone", callback=_zone, default="America/Bogota", show_default=True, help="The account's time zone.")
 @click.option("--first-day", type=click.DateTime(["%Y-%m-%d"]), default="2025-01-06", show_default=True)
 @click.option("--chats-per-day", type=click.IntRange(0), default=200, show_default=True)
 @click.option("--messages-per-chat", type=click.IntRange(0), default=8, show_default=True, help="Mean.")
@@ -139,7 +132,7 @@ def main() -> None:
     """Run the command; what an operator can put right ends in one sentence and exit status 1."""
     terminate_like_interrupt()
     try:
-        cli()
+        cli(prog_name="b2chat")
     except OperatorError as error:
         click.echo(f"b2chat: {error}", err=True)
         sys.exit(1)

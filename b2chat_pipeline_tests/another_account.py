@@ -19,35 +19,42 @@ def _viewer(number: int) -> str:
     return f"https://app.b2chat.io/viewer/{_id(number)}/00000000-0000-4000-8000-000000000000"
 
 
-MARTA = {"email": "marta@example.test", "name": "Marta Ruiz", "username": "mruiz"}
-LUIS = {"email": "luis@example.test", "name": "Luis Paz ", "username": "lpaz"}
-ANA = {"custom_attributes": None, "email": "", "id": 70000001, "identification": "", "mobile_number": "+15550102030",
-       "name": "Ana Demo", "phone_number": "", "tags": None}  # fmt: skip
-BETO = {"id": 70000002, "mobile_number": "15550102031", "name": "15550102031"}
-CLARA = {"id": "70000003", "mobile_number": None, "name": None, "phone_number": "6015550100", "email": "Clara@example.test",
-         "custom_attributes": {"Plan": "Oro"}, "tags": [{"name": "VIP", "assigned_at": 1741000000}]}  # fmt: skip
+MARTA: Row = {"email": "marta@example.test", "name": "Marta Ruiz", "username": "mruiz"}
+LUIS: Row = {"email": "luis@example.test", "name": "Luis Paz ", "username": "lpaz"}
+ANA: Row = {
+    "custom_attributes": None, "email": "", "id": 70000001, "identification": "", "mobile_number": "+15550102030",
+    "name": "Ana Demo", "phone_number": "", "tags": None,
+}  # fmt: skip
+BETO: Row = {"id": 70000002, "mobile_number": "15550102031", "name": "15550102031"}
+CLARA: Row = {
+    "id": "70000003", "mobile_number": None, "name": None, "phone_number": "6015550100", "email": "Clara@example.test",
+    "custom_attributes": {"Plan": "Oro"}, "tags": [{"name": "VIP", "assigned_at": 1741000000}],
+}  # fmt: skip
 
-_GREETING = [
+_GREETING: list[Row] = [
     {"body": "Hola, quiero informacion", "broadcasted": False, "caption": None, "created_at": "2025-03-03 09:12:09",
      "incoming": True, "location": None, "type": "TEXT"},
-    {"body": "Bienvenida 😀", "broadcasted": False, "created_at": "2025-03-03 09:12:50", "incoming": False, "type": "TEXT"},
+    {"body": "Bienvenida 😀", "broadcasted": False, "created_at": "2025-03-03 09:12:50", "incoming": False,
+     "type": "TEXT"},
     {"body": "https://files.example.test/a/plan.pdf", "broadcasted": False, "caption": "Plan",
      "created_at": "2025-03-03 09:21:05", "incoming": False, "location": None, "type": "FILE"},
     {"body": "Gracias", "broadcasted": False, "caption": None, "created_at": "2025-03-03 09:21:05", "incoming": True,
      "location": None, "type": "TEXT"},
 ]  # fmt: skip
-_SURVEY = [
-    {"body": "Como calificas la atencion de 1 a 5?", "created_at": "2025-03-05 16:40:11", "incoming": False, "type": "TEXT"},
+_SURVEY: list[Row] = [
+    {"body": "Como calificas la atencion de 1 a 5?", "created_at": "2025-03-05 16:40:11", "incoming": False,
+     "type": "TEXT"},
     {"body": "5", "created_at": "2025-03-05 16:41:30", "incoming": True, "type": "TEXT"},
 ]  # fmt: skip
-_MEDIA = [
+_MEDIA: list[Row] = [
     {"body": "Ok", "created_at": "2025-03-04 00:05:00", "incoming": True, "type": "TEXT"},
     {"body": "Ok", "created_at": "2025-03-04 00:05:00", "incoming": True, "type": "TEXT"},
-    {"body": "https://files.example.test/s.webp", "created_at": "2025-03-04 00:04:00", "incoming": True, "type": "STICKER"},
+    {"body": "https://files.example.test/s.webp", "created_at": "2025-03-04 00:04:00", "incoming": True,
+     "type": "STICKER"},
     {"body": None, "created_at": "2025-03-04 00:03:00", "incoming": True, "type": "LOCATION", "location": {"lat": 4.6}},
     {"body": "Promo", "created_at": "2025-02-01 08:00:00", "incoming": False, "broadcasted": True, "type": "TEXT"},
 ]  # fmt: skip
-_LATE = [{"body": "Sigo esperando", "created_at": "2025-03-20 10:00:00", "incoming": True, "type": "TEXT"}]
+_LATE: list[Row] = [{"body": "Sigo esperando", "created_at": "2025-03-20 10:00:00", "incoming": True, "type": "TEXT"}]
 
 _A: Row = {
     "agent": MARTA, "alias": "15550001111-Demo", "chat_id": _id(1), "closed_at": None, "contact": ANA,
@@ -84,7 +91,7 @@ _F: Row = {
     "unheard": {"of": 1},
 }
 # The day before and the day after, which nobody asks for.
-_OUTSIDE = [
+_OUTSIDE: list[Row] = [
     {"chat_id": _id(7), "created_at": "2025-03-02 23:59:59"},
     {"chat_id": _id(8), "created_at": "2025-03-05 00:00:00"},
 ]
@@ -234,11 +241,8 @@ _ROW_ANA = _STUB | {
     "custom_attributes": [{"name": "Segmento", "value": "Premium"}, {"name": "Asesor", "value": None}],
 }  # fmt: skip
 _ROW_BETO = _STUB | {
-    "b2chat_id": "70000002",
-    "full_name": "15550102031",
-    "mobile": "+15550102031",
-    "raw_mobile": "15550102031",
-}
+    "b2chat_id": "70000002", "full_name": "15550102031", "mobile": "+15550102031", "raw_mobile": "15550102031",
+}  # fmt: skip
 _ROW_CLARA = _STUB | {
     "b2chat_id": "70000003", "full_name": "", "mobile": None, "raw_mobile": None, "phone_number": "6015550100",
     "email": "Clara@example.test", "custom_attributes": {"Plan": "Oro"},

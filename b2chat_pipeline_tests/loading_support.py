@@ -26,6 +26,8 @@ from b2chat_pipeline.warehouse.budget import Limits
 from b2chat_pipeline.warehouse.connection import connect
 from b2chat_pipeline.windows import AccountClock, Window
 
+UNLIMITED = Limits(0, 0)
+
 
 @dataclass(frozen=True)
 class Pipeline:
@@ -34,7 +36,7 @@ class Pipeline:
     simulator: Simulator
     url: str
     clock: AccountClock
-    limits: Limits = Limits(0, 0)
+    limits: Limits = UNLIMITED
 
     def load(self, endpoint: Endpoint, hours: Sequence[Window], *, read: bool = True, load: bool = True) -> Outcome:
         """One sync of some hours."""
@@ -65,7 +67,7 @@ class Pipeline:
 
 @contextmanager
 def tools_for(
-    api_url: str, url: str, clock: AccountClock, *, now: Callable[[], datetime], limits: Limits = Limits(0, 0)
+    api_url: str, url: str, clock: AccountClock, *, now: Callable[[], datetime], limits: Limits = UNLIMITED
 ) -> Iterator[Tools]:
     """What a sync works with: connections to a database, and a client of an API that never really sleeps."""
     with ExitStack() as stack:

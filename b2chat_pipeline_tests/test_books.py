@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from b2chat_pipeline.b2chat.contract import CHATS
+from b2chat_pipeline.ingest.sync import Outcome
 from b2chat_pipeline.simulator import Fault, World, mutated_records
 from b2chat_pipeline.simulator.expectation import expected
 from b2chat_pipeline.warehouse.accounts import (
@@ -37,7 +38,7 @@ def book(url: str, query: str) -> list[dict[str, Any]]:
         return rows(connection, query)
 
 
-def load_day(pipeline: Pipeline, day: date = FIRST) -> Any:
+def load_day(pipeline: Pipeline, day: date = FIRST) -> Outcome:
     return pipeline.load(CHATS, hours_between(pipeline.clock, day, day, until=NOW))
 
 
@@ -173,7 +174,8 @@ def test_no_name_number_or_text_of_a_person_enters_the_books(table: str, databas
         else:
             assert outcome.failed
 
-    written = "".join(str(row) for name in BOOKS for row in book(database_url, f"select b::text from {name} b"))
+    queries = [f"select b::text from {name} b" for name in BOOKS]  # noqa: S608 - the tables' names
+    written = "".join(str(row) for query in queries for row in book(database_url, query))
     assert "CheckViolation" in written
     assert "bad row" not in written
     for told in (NAME, PHONE, "Zoraida", "Soy "):
@@ -204,6 +206,15 @@ def test_users_are_the_system_and_the_administrators_each_once(database_url: str
         with pytest.raises(UnknownUserError, match="add the address to B2CHAT_ADMIN_EMAILS") as caught:
             user_id(connection, "nobody@example.test")
         assert "@" not in str(caught.value)
+
+
+def test_a_system_user_with_another_address_is_left_as_it_is(database_url: str) -> None:
+    with connect(database_url, purpose="users") as connection:
+        connection.execute("insert into users (id, email, role) values ('system', 'ops@example.test', 'Admin')")
+
+        ensure_users(connection, (), now=NOW)
+
+        assert connection.execute("select id, email from users").fetchall() == [("system", "ops@example.test")]
 
 
 def test_only_system_wide_settings_are_read(database_url: str) -> None:

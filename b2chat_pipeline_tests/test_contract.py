@@ -1,12 +1,8 @@
 """Which forms of the API's answers decode, and how what does not fit is put aside."""
 
 import json
-from typing import Any
 
-import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from b2chat_pipeline.b2chat.contract import (
     CHATS,
@@ -14,7 +10,6 @@ from b2chat_pipeline.b2chat.contract import (
     Chat,
     Contact,
     Decoded,
-    Endpoint,
     Named,
     NotAPageError,
     decode_chat,
@@ -22,40 +17,8 @@ from b2chat_pipeline.b2chat.contract import (
     decode_head,
     decode_page,
 )
+from b2chat_pipeline_tests.contract_samples import CHAT, CONTACT, MESSAGE
 
-MESSAGE: dict[str, Any] = {
-    "body": "Hola",
-    "broadcasted": False,
-    "caption": None,
-    "created_at": "2025-03-03 09:12:09",
-    "incoming": True,
-    "location": None,
-    "type": "TEXT",
-}
-CHAT: dict[str, Any] = {
-    "agent": {"email": "marta@example.test", "name": "Marta Ruiz", "username": "mruiz"},
-    "alias": "15550001111-Demo",
-    "chat_id": "c1",
-    "closed_at": "2025-03-05 16:40:10",
-    "contact": {"id": 70000001, "name": "Ana Demo", "mobile_number": "+15550102030", "tags": None},
-    "created_at": "2025-03-03 09:12:44",
-    "department": "Ventas",
-    "duration": "02:07:27:26",
-    "is_agent_available": True,
-    "messages": [MESSAGE, MESSAGE | {"body": "Gracias"}],
-    "responded_at": "2025-03-03 09:21:05",
-    "status": "CLOSED",
-    "tags": [],
-}
-CONTACT: dict[str, Any] = {
-    "contact_id": 70000001,
-    "fullname": "Ana Demo",
-    "merchant_id": None,
-    "created": "2024-11-09 19:10:23",
-    "updated": "2025-03-05 16:24:14",
-    "custom_attributes": [{"name": "Segmento", "value": "Premium"}],
-    "tags": [{"name": "VIP", "assigned_at": 1741000000}],
-}
 BACKSLASH = chr(92)
 
 
@@ -255,61 +218,3 @@ def test_a_page_with_odd_text_keeps_all_its_records(odd: bytes) -> None:
     body = b'{"message":"%s","chats":[%s,%s],"total":2}' % (odd, written("a"), written("b"))
 
     assert len(decode_page(body, CHATS).records) == 2
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-    max_leaves=5,
-)
-
-
-def mutations(record: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
-    """The record with some of its fields (or, for a chat, of its messages') replaced by anything."""
-    some = st.dictionaries(st.sampled_from(sorted(record)) | st.text(max_size=5), JSON, max_size=4)
-    messages = st.lists(
-        st.dictionaries(st.sampled_from(sorted(MESSAGE)), JSON, max_size=2).map(lambda it: MESSAGE | it) | JSON
-    )
-    told = some if record is not CHAT else st.tuples(some, messages).map(lambda it: {"messages": it[1]} | it[0])
-    return told.map(lambda changes: record | changes)
-
-
-def check_nothing_is_lost(records: list[Any], endpoint: Endpoint) -> None:
-    body = json.dumps({endpoint[1:-7]: records, "total": len(records)}).encode()
-
-    page = decode_page(body, endpoint)
-
-    assert len(page.records) == len(records)
-    for raw, told in zip(page.records, records, strict=True):
-        decoded = (decode_chat if endpoint == CHATS else decode_contact)(raw)
-        whole = [misfit for misfit in decoded.misfits if misfit.entity != "messages"]
-        assert (decoded.record is None) == (len(whole) == 1)
-        if isinstance(decoded.record, Chat):
-            assert len(decoded.record.messages or ()) + len(decoded.misfits) == len(told["messages"] or ())
-        if decoded.record is not None:
-            stored = msgspec.json.encode(decoded.record).decode()
-            assert "\\u0000" not in stored
-
-
-@given(st.lists(mutations(CHAT) | JSON, max_size=4))
-def test_whatever_comes_of_a_page_of_chats_every_record_and_message_is_decoded_or_put_aside(records: list[Any]) -> None:
-    check_nothing_is_lost(records, CHATS)
-
-
-@given(st.lists(mutations(CONTACT) | JSON, max_size=4))
-def test_whatever_comes_of_a_page_of_contacts_every_record_is_decoded_or_put_aside(records: list[Any]) -> None:
-    check_nothing_is_lost(records, CONTACTS)
-
-
-@given(st.data())
-def test_a_page_with_damaged_bytes_is_a_page_or_no_page_and_nothing_else(data: st.DataObject) -> None:
-    body = bytearray(json.dumps({"chats": [CHAT, CHAT], "total": 2}).encode())
-    for place in data.draw(st.lists(st.integers(0, len(body) - 1), max_size=4)):
-        body[place] = data.draw(st.integers(0, 255))
-    try:
-        records = decode_page(bytes(body), CHATS).records
-    except NotAPageError:
-        return
-    for raw in records:
-        decoded = decode_chat(raw)
-        assert decoded.record is not None or decoded.misfits

@@ -92,7 +92,7 @@ def test_a_chat_that_changed_counts_its_versions_and_one_that_did_not_keeps_the_
         pipeline.load_days(FIRST, FIRST)
         second = expected(SMALL, NOW + THREE_WEEKS, first=FIRST, last=FIRST)
     with connect(database_url, purpose="compare") as connection:
-        versions = dict(connection.execute("select b2chat_id, sync_version from chats").fetchall())
+        versions: dict[str, int] = dict(connection.execute("select b2chat_id, sync_version from chats").fetchall())
 
     told = {key: (first.chats[key], first.messages[key]) for key in first.chats}
     again = {key: (second.chats[key], second.messages[key]) for key in second.chats}
@@ -194,6 +194,22 @@ def test_the_evidence_of_a_failed_read_is_no_obstacle_to_loading_the_days_before
     assert broken.told
     assert again.status == "success"
     assert {error.__class__.__name__ for error in broken.failed.values()} == {"ContractError"}
+
+
+def test_agents_belong_to_the_department_that_their_newest_chat_was_last_told_with(database_url: str) -> None:
+    with running_pipeline(database_url, SMALL, now=NOW) as pipeline:
+        hours = hours_between(pipeline.clock, FIRST, FIRST, until=NOW)
+        pipeline.simulator.faults.add(mutated_records(lambda chat: chat | {"department": "Before"}, times=1))
+        early = pipeline.load(CHATS, hours)
+        pipeline.simulator.faults.add(mutated_records(lambda chat: chat | {"department": "After"}))
+        pipeline.simulator.clock.advance(timedelta(minutes=1))
+        pipeline.load(CHATS, hours)
+        told = stored(database_url).agents
+
+        load_pages_of(pipeline, early.sync_id, hours)
+
+    assert {agent.department for agent in told.values()} == {"After"}
+    assert stored(database_url).agents == told
 
 
 def test_a_page_read_earlier_but_loaded_later_changes_nothing_and_inserts_what_is_missing(database_url: str) -> None:

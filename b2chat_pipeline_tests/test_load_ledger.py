@@ -112,8 +112,15 @@ def test_a_message_that_does_not_fit_is_put_aside_alone(database_url: str) -> No
 @pytest.mark.parametrize(
     "value",
     [
-        *(b'"a\\u0000b"', b'"\xff"', b"1e999", b"9" * 400, b"[" * 500 + b"]" * 500, b'"%s"' % (b"x" * 1_000_000)),
-        pytest.param(b'"\\ud83d"', marks=pytest.mark.xfail(reason="the client takes the page for no JSON")),
+        *(
+            b'"a\\u0000b"',
+            b'"\\ud83d"',
+            b'"\xff"',
+            b"1e999",
+            b"9" * 400,
+            b"[" * 500 + b"]" * 500,
+            b'"%s"' % (b"x" * 1_000_000),
+        ),
     ],
     ids=lambda value: repr(value[:12]),
 )

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from random import Random
 from zoneinfo import ZoneInfo
 
@@ -46,7 +47,7 @@ def loads_of(random: Random, hours: list[Window]) -> list[Load]:
     loads: list[Load] = []
     for endpoint in ENDPOINTS:
         cuts = sorted({0, len(hours), *(random.randrange(len(hours)) for _ in range(5))})
-        loads += [(endpoint, hours[start:end]) for start, end in zip(cuts, cuts[1:], strict=False)]
+        loads += [(endpoint, hours[start:end]) for start, end in pairwise(cuts)]
     loads += random.sample(loads, 3)
     random.shuffle(loads)
     return loads
@@ -58,7 +59,10 @@ def test_a_range_equals_its_hours_loaded_one_by_one_row_for_row(day: date, postg
         for hour in hours_between(pipeline.clock, day, day, until=NOW):
             assert all_loaded([pipeline.load(endpoint, [hour]) for endpoint in ENDPOINTS])
 
-    ranged = tables_after(postgres_server, lambda pipeline: pipeline.load_days(day, day) and None)
+    def in_a_range(pipeline: Pipeline) -> None:
+        assert all_loaded(pipeline.load_days(day, day))
+
+    ranged = tables_after(postgres_server, in_a_range)
 
     assert tables_after(postgres_server, hour_by_hour) == ranged
     assert len(ranged["chats"]) > 5

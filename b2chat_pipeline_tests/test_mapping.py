@@ -1,53 +1,17 @@
 """What a chat, its messages and its people become in the dictionary's columns."""
 
-import json
 from datetime import UTC, datetime
-from typing import Any
-from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from b2chat_pipeline.b2chat.contract import Chat, Contact, Misfit, decode_chat
-from b2chat_pipeline.ingest.mapping import MappedChat, Parents, chat_row, map_chat, message_rows
+from b2chat_pipeline.b2chat.contract import Contact
 from b2chat_pipeline.ingest.people import check_contact, department_code, e164, full_row
-from b2chat_pipeline.ingest.rows import ChatRow, MessageRow
 from b2chat_pipeline.ingest.values import UnstorableError
 from b2chat_pipeline.ingest.vocabulary import chat_provider, chat_status, message_type
-from b2chat_pipeline.windows import AccountClock
+from b2chat_pipeline_tests.mapping_support import NEW_YORK, NOON, mapped, message, messages, row
 
-BOGOTA, NEW_YORK = AccountClock(ZoneInfo("America/Bogota")), AccountClock(ZoneInfo("America/New_York"))
-NOON = datetime(2025, 3, 10, 12, tzinfo=UTC)
 LONG = "x" * 501
-
-
-def message(**changes: object) -> dict[str, object]:
-    return {"created_at": "2025-03-03 09:12:09", "incoming": True, "type": "TEXT", "body": "Hola"} | changes
-
-
-def mapped(clock: AccountClock = BOGOTA, **changes: object) -> tuple[MappedChat | None, list[Misfit]]:
-    raw = json.dumps({"chat_id": "c1", "created_at": "2025-03-03 09:12:44"} | changes).encode()
-    decoded = decode_chat(raw)
-    assert isinstance(decoded.record, Chat)
-    assert not decoded.misfits
-    return map_chat(decoded.record, raw, clock)
-
-
-def fitting(clock: AccountClock = BOGOTA, **changes: object) -> MappedChat:
-    chat, misfits = mapped(clock, **changes)
-    assert chat is not None
-    assert misfits == []
-    return chat
-
-
-def row(clock: AccountClock = BOGOTA, **changes: object) -> ChatRow:
-    chat = fitting(clock, **changes)
-    return chat_row(chat, chat.new_id, Parents({}, {}, {}), read_at=NOON, synced_at=NOON)
-
-
-def messages(*told: dict[str, object], clock: AccountClock = BOGOTA) -> list[MessageRow]:
-    return message_rows(fitting(clock, messages=list(told)), "row", synced_at=NOON)
 
 
 @pytest.mark.parametrize(
@@ -176,86 +140,6 @@ def test_last_modified_is_the_latest_clock_of_the_chat_and_its_messages() -> Non
     )
 
 
-def test_two_identical_messages_of_one_second_stay_two() -> None:
-    twice = messages(message(), message())
-
-    assert len({told.id for told in twice}) == 2
-    assert [told.id for told in messages(message(), message(), message())][:2] == [told.id for told in twice]
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"body": "Adios"},
-        {"incoming": False},
-        {"caption": "c"},
-        {"type": "NOTE"},
-        {"created_at": "2025-03-03 09:12:10"},
-        {"body": "Hola?a=1"},
-    ],
-)
-def test_messages_that_differ_are_different(changes: dict[str, object]) -> None:
-    assert messages(message())[0].id != messages(message(**changes))[0].id
-
-
-def test_a_media_message_is_the_same_whatever_signature_its_url_carries() -> None:
-    first, second = (
-        fitting(messages=[message(type="FILE", body=f"https://files.example.test/plan.pdf?X-Signature={signature}")])
-        for signature in ("aaa", "bbb")
-    )
-
-    assert first.messages[0].id == second.messages[0].id
-    assert first.messages_hash == second.messages_hash
-
-
-@pytest.mark.parametrize("body", ["http://[broken?x", "?", "https://h/a?b?c", "not a url"])
-def test_a_media_body_that_is_no_url_is_kept_as_it_is(body: str) -> None:
-    assert messages(message(type="VIDEO", body=body))[0].file_url == body
-
-
-TOLD: list[dict[str, Any]] = [
-    message(),
-    message(),
-    message(incoming=False, created_at="2025-03-03 09:12:50"),
-    message(type="IMAGE", body="https://files.example.test/i.png?s=1"),
-    message(type="LOCATION", body=None, location={"lat": 4.6, "lng": -74.1}),
-    message(broadcasted=True, body="Promo"),
-]
-
-
-@given(st.permutations(TOLD))
-def test_the_order_in_which_messages_are_told_does_not_matter_to_their_hash(told: list[dict[str, Any]]) -> None:
-    assert fitting(messages=told).messages_hash == fitting(messages=TOLD).messages_hash
-
-
-@pytest.mark.parametrize("place", range(len(TOLD)))
-def test_a_message_more_or_less_matters_to_the_hash(place: int) -> None:
-    fewer = TOLD[:place] + TOLD[place + 1 :]
-
-    assert fitting(messages=fewer).messages_hash != fitting(messages=TOLD).messages_hash
-    assert fitting(messages=[]).messages_hash is fitting(messages=None).messages_hash is None
-
-
-def test_messages_of_a_time_that_does_not_exist_do_not_clash_with_those_it_is_shifted_to() -> None:
-    gone, there = message(created_at="2025-03-09 02:30:00"), message(created_at="2025-03-09 03:30:00")
-
-    told = messages(gone, there, clock=NEW_YORK)
-
-    assert [(it.timestamp, it.time_flag) for it in told] == [
-        (datetime(2025, 3, 9, 7, 30, tzinfo=UTC), "nonexistent"),
-        (datetime(2025, 3, 9, 7, 30, tzinfo=UTC), None),
-    ]
-    assert told[0].id != told[1].id
-
-
-def test_a_message_whose_time_cannot_be_read_is_put_aside_and_the_others_load() -> None:
-    chat, (misfit,) = mapped(messages=[message(), message(created_at="0000-00-00"), message(body="Gracias")])
-
-    assert chat is not None
-    assert [it.position for it in chat.messages] == [0, 2]
-    assert (misfit.entity, misfit.key, misfit.path) == ("messages", "c1", "$.messages[1].created_at")
-
-
 @pytest.mark.parametrize(
     ("changes", "entity", "path", "loads"),
     [
@@ -278,7 +162,7 @@ def test_text_that_an_index_does_not_take_is_put_aside(
     path: str,
     loads: bool,  # noqa: FBT001 - a parameter of the table above
 ) -> None:
-    chat, (misfit,) = mapped(**changes)
+    chat, (misfit,) = mapped(**changes)  # type: ignore[arg-type]
 
     assert (misfit.entity, misfit.path) == (entity, path)
     assert len(misfit.key or "") <= 500
@@ -287,7 +171,7 @@ def test_text_that_an_index_does_not_take_is_put_aside(
 
 @pytest.mark.parametrize("name", ["contact_id", "email", "mobile", "landline"])
 def test_a_contact_with_text_that_an_index_does_not_take_is_put_aside(name: str) -> None:
-    contact = Contact(**({"contact_id": 7} | {name: LONG}))
+    contact = msgspec.convert({"contact_id": 7} | {name: LONG}, Contact)
 
     with pytest.raises(UnstorableError) as caught:
         check_contact(contact)

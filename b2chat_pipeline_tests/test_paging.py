@@ -105,7 +105,7 @@ PLACES = st.floats(0, 1, exclude_max=True)
 INSERT = PLACES.map(lambda place: lambda source: source.insert(place))
 REMOVE = PLACES.map(lambda place: lambda source: source.remove(place))
 ARRIVE = st.just(lambda source: source.insert(1.0))
-STAY = st.just(lambda source: None)
+STAY = st.just(lambda _: None)
 ORDERS: st.SearchStrategy[Order] = st.sampled_from(["asc", "desc"])
 LISTS = st.integers(0, 60).map(lambda count: [float(it) for it in range(count)])
 LIMITS = st.integers(4, 12)
@@ -152,6 +152,16 @@ def test_when_many_rows_come_and_go_at_once_the_walk_begins_again(
 
     # A page that slid by its own length looks like the one before it; 3 rows and pages of 5 cannot do that.
     told = walk(source, order, limit=max(limit, 5))
+
+    assert wanted(source) <= told
+
+
+@pytest.mark.parametrize(("order", "place"), [("asc", 0.0), ("desc", 0.999)])
+def test_half_a_page_of_rows_taken_out_between_any_two_pages_hides_no_other(order: Order, place: float) -> None:
+    take_out = several(*[lambda source: source.remove(place)] * 4)
+    source = MovingList([float(it) for it in range(100)], [take_out] * 20)
+
+    told = walk(source, order, limit=8)
 
     assert wanted(source) <= told
 

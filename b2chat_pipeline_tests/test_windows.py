@@ -1,6 +1,7 @@
 """Hours, days and the API's naive clocks in the account's zone."""
 
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -14,9 +15,7 @@ HOUR = timedelta(hours=1)
 CHANGING = ("America/New_York", "Europe/Madrid", "America/Santiago", "America/Havana", "Australia/Sydney")
 ZONES = (*CHANGING, "Asia/Kolkata", "America/Bogota", "Australia/Lord_Howe", "UTC")
 DAYS = st.dates(date(2019, 1, 1), date(2031, 12, 31))
-INSTANTS = st.datetimes(datetime(2019, 1, 1), datetime(2031, 12, 31)).map(
-    lambda moment: moment.replace(microsecond=0, tzinfo=UTC)
-)
+INSTANTS = st.integers(0, 13 * 365 * 86_400).map(lambda n: datetime(2019, 1, 1, tzinfo=UTC) + timedelta(seconds=n))
 CLOCKS = st.sampled_from([AccountClock(ZoneInfo(name)) for name in ZONES])
 NEW_YORK = AccountClock(ZoneInfo("America/New_York"))
 
@@ -75,11 +74,11 @@ def test_reading_undoes_writing_except_for_the_second_occurrence_of_a_repeated_t
         assert written(reading.instant, clock) == written(instant, clock)
 
 
-@given(clock=CLOCKS, naive=st.datetimes(datetime(2019, 1, 1), datetime(2031, 12, 31)))
+@given(clock=CLOCKS, wall=INSTANTS)
 def test_whatever_is_written_again_is_the_same_text_unless_that_time_does_not_exist(
-    clock: AccountClock, naive: datetime
+    clock: AccountClock, wall: datetime
 ) -> None:
-    text = f"{naive:%Y-%m-%d %H:%M:%S}"
+    text = f"{wall:%Y-%m-%d %H:%M:%S}"
 
     reading = clock.read(text)
 
@@ -172,4 +171,4 @@ def test_contiguous_windows_cover_the_same_hours_and_leave_gaps_between_them(win
     joined = contiguous(windows)
 
     assert [any(hour in w for w in joined) for hour in hours] == [any(hour in w for w in windows) for hour in hours]
-    assert all(earlier.end < later.start for earlier, later in zip(joined, joined[1:], strict=False))
+    assert all(earlier.end < later.start for earlier, later in pairwise(joined))

@@ -5,6 +5,7 @@ which keys the object holds (`contract.py`).
 """
 
 import gzip
+import json
 import zlib
 from typing import Unpack
 
@@ -24,18 +25,25 @@ def unzipped(raw: bytes, encoding: str, **attempted: Unpack[Attempted]) -> bytes
         raise TransientError("the gzip body was cut or broken", **attempted) from error
 
 
-def require_object(body: bytes, **attempted: Unpack[Attempted]) -> dict[str, msgspec.Raw]:
-    """The members of the JSON object that `body` is, undecoded.
-
-    Raises TransientError where it ends in the middle, ContractError with the body where it is anything else.
-    """
+def require_object(body: bytes, **attempted: Unpack[Attempted]) -> None:
+    """Raises TransientError where a JSON object ends in the middle, ContractError with the body where it is none."""
     try:
-        return msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+        msgspec.json.decode(body, type=dict[str, msgspec.Raw])
     except (ValueError, RecursionError) as error:
+        if _is_loosely_an_object(body):
+            return
         if _is_cut(body, error):
             raise TransientError("the JSON of the answer ends in the middle", **attempted) from None
         # The decoder's text may quote the body, so it stays out of ours.
         raise ContractError(f"the answer is {_kind(body)} instead of a JSON object", body=body, **attempted) from None
+
+
+def _is_loosely_an_object(body: bytes) -> bool:
+    """Whether only a lone surrogate or bytes that are no UTF-8 stood in the way: those are one record's matter."""
+    try:
+        return isinstance(json.loads(body.decode("utf-8", "replace")), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _is_cut(body: bytes, error: Exception) -> bool:

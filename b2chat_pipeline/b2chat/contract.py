@@ -154,18 +154,12 @@ class _ContactHead(Struct):
     updated: Any = None
 
 
-def _finite(text: str) -> float | str:
-    """A number of an untyped field; one beyond any float stays text, for no jsonb column takes infinity."""
-    number = float(text)
-    return number if math.isfinite(number) else text
-
-
 _CHAT_HEAD = msgspec.json.Decoder(_ChatHead)
 _CONTACT_HEAD = msgspec.json.Decoder(_ContactHead)
 _CHAT_PAGE = msgspec.json.Decoder(_ChatPage)
 _CONTACT_PAGE = msgspec.json.Decoder(_ContactPage)
-_CHAT = msgspec.json.Decoder(Chat, float_hook=_finite)
-_CONTACT = msgspec.json.Decoder(Contact, float_hook=_finite)
+_CHAT = msgspec.json.Decoder(Chat)
+_CONTACT = msgspec.json.Decoder(Contact)
 # What msgspec raises for bytes that are no JSON, for text that is no UTF-8, and for nesting without end.
 _UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _UNREADABLE = "no JSON that can be read"
@@ -290,6 +284,12 @@ def _loose(raw: bytes) -> object:
     text = raw.decode("utf-8", "replace")
     loose: object = json.loads(text, parse_float=_finite, parse_constant=_no_constant)
     return loose
+
+
+def _finite(text: str) -> float | str:
+    """A number of an untyped field; one beyond any float stays text, for no jsonb column takes infinity."""
+    number = float(text)
+    return number if math.isfinite(number) else text
 
 
 def messages_told(raw: bytes) -> int:

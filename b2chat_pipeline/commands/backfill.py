@@ -19,6 +19,8 @@ from b2chat_pipeline.commands.progress import Advance
 from b2chat_pipeline.commands.project import project_folder
 from b2chat_pipeline.settings import OperatorError
 
+# Seconds. A daemon says every 30 that it lives; Dagster itself takes its silence for death after half an hour only.
+SILENCE = 90.0
 _LAUNCH = """
 mutation ($params: LaunchBackfillParams!) {
   launchPartitionBackfill(backfillParams: $params) {
@@ -32,19 +34,19 @@ mutation ($params: LaunchBackfillParams!) {
 
 
 class BackfillError(OperatorError):
-    """The daemon was not given the backfill."""
+    """The daemon was not given the backfill, or did not finish it."""
 
 
 def daemon_runs(instance: dg.DagsterInstance) -> bool:
     """Whether a daemon has lately said that it works off backfills."""
-    status = instance.get_daemon_statuses().get("BACKFILL")
-    return bool(status and status.healthy)
+    heartbeat = instance.get_daemon_heartbeats().get("BACKFILL")
+    return heartbeat is not None and time.time() - heartbeat.timestamp < SILENCE
 
 
 def run_backfill(
     instance: dg.DagsterInstance, keys: Sequence[str], tags: Mapping[str, str], advance: Advance
 ) -> list[str]:
-    """Launch a backfill of the hours, wait until it has ended, and return the ids of its runs."""
+    """Launch a backfill of the hours, wait until it has ended, and return the ids of its runs. Raises BackfillError."""
     backfill_id = _launch(keys, tags)
     done: set[str] = set()
     while True:
@@ -57,6 +59,8 @@ def run_backfill(
                 advance(_hours(run, keys))
         if ended and all(run.is_finished for run in runs):
             return [run.run_id for run in runs]
+        if not daemon_runs(instance):
+            raise BackfillError(f"the daemon stopped during backfill {backfill_id}: `b2chat dev` goes on with it.")
         time.sleep(1)
 
 

@@ -60,9 +60,10 @@ def _prepare(databases: Databases) -> None:
         migrate(databases.warehouse)
         with connect(databases.warehouse, purpose="partitions") as connection:
             ensure_weekly_partitions(connection, now=datetime.now(UTC))
-    except (psycopg.Error, DBAPIError) as error:
+    except (psycopg.Error, DBAPIError, ValueError) as error:
         # The driver's text may repeat parts of the address, so only its kind is told.
         raise DatabaseError(
             f"the databases cannot be made ready ({type(error).__name__}): check B2CHAT_DATABASE_URL and"
-            " DAGSTER_DATABASE_URL, and that their user may create tables there."
+            " DAGSTER_DATABASE_URL (postgresql://user:password@host:5432/database), and that their user may create"
+            " tables there."
         ) from None

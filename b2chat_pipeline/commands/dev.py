@@ -65,11 +65,15 @@ def open_services(environ: Mapping[str, str], *, port: int) -> Iterator[Services
     """Databases that are ready, and the means to start Dagster over them; all is stopped at the end."""
     require_free(port)
     log_folder = read_storage(environ).data_dir / "logs"
-    with open_databases(environ) as databases, Processes(log_folder) as processes:
+    with open_databases(environ) as databases:
         ready = dagster_environment(environ, dagster_url=databases.dagster, warehouse_url=databases.warehouse)
         adopt(ready)
         _create_dagster_tables()
-        yield Services(processes, ready, port)
+        try:
+            with Processes(log_folder) as processes:
+                yield Services(processes, ready, port)
+        finally:
+            _forget_daemon()
 
 
 def adopt(environ: Mapping[str, str]) -> None:
@@ -83,6 +87,14 @@ def _create_dagster_tables() -> None:
 
     with dg.DagsterInstance.get():
         pass
+
+
+def _forget_daemon() -> None:
+    """Its last heartbeat would make it look alive, and `b2chat load` hand it a backfill."""
+    import dagster as dg
+
+    with dg.DagsterInstance.get() as instance:
+        instance.wipe_daemon_heartbeats()
 
 
 def _script(name: str) -> str:

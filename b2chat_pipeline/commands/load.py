@@ -61,13 +61,16 @@ def hours_between(account: Account, start: str, end: str) -> list[str]:
     if first >= last:
         raise SettingsError(f"{start} .. {end} holds no hour: the end is not included, so it must lie after the start.")
     partitions = hourly_partitions(account)
-    keys = list(partitions.get_partition_keys_in_time_window(dg.TimeWindow(first, last)))
-    offered = [key for key in keys if partitions.has_partition_key(key)]
-    if not offered or offered != keys:
+    newest = partitions.get_last_partition_window()
+    if newest is None or first < partitions.start or last > newest.end:
+        offered = f"hours from {partitions.get_first_partition_key()} to {partitions.get_last_partition_key()} are"
         raise SettingsError(
-            f"{start} .. {end} is not on offer: hours from {partitions.get_first_partition_key()} to"
-            f" {partitions.get_last_partition_key()} are (B2CHAT_START_DATE, and the last hour that is over)."
+            f"{start} .. {end} is not on offer: {offered if newest else 'no hour is over yet'} (B2CHAT_START_DATE, and"
+            " the last hour that is over)."
         )
+    keys = list(partitions.get_partition_keys_in_time_window(dg.TimeWindow(first, last)))
+    if not keys:
+        raise SettingsError(f"{start} .. {end} holds no whole hour: begin and end on the hour.")
     return keys
 
 
@@ -100,6 +103,6 @@ def _run_here(
 
 def _was_interrupted(result: dg.ExecuteInProcessResult) -> bool:
     """Whether Ctrl-C ended the run: Dagster makes a failure of it, and work would go on."""
-    errors = [event.event_specific_data for event in result.filter_events(lambda event: event.is_step_failure)]
-    names = {data.error.cls_name for data in errors if isinstance(data, dg.StepFailureData) and data.error}
+    errors = [event.step_failure_data.error for event in result.filter_events(lambda event: event.is_step_failure)]
+    names = {error.cls_name for error in errors if error}
     return "DagsterExecutionInterruptedError" in names

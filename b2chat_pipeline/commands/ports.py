@@ -18,6 +18,4 @@ def require_free(port: int) -> None:
     """Raises SettingsError where somebody listens on the port."""
     with socket.socket() as probe:
         if probe.connect_ex((HOST, port)) == 0:
-            raise SettingsError(
-                f"port {port} is taken, perhaps by another `b2chat` command: stop that, or pass --port."
-            )
+            raise SettingsError(f"port {port} is taken, perhaps by another `b2chat`: stop that, or pass --port.")

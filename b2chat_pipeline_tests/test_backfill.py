@@ -1,0 +1,104 @@
+"""The whole project at work: a range handed to a running daemon, its own processes around it, the tables compared."""
+
+import signal
+import time
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from b2chat_pipeline.commands.ports import free_port
+from b2chat_pipeline.simulator import Clock, Simulator
+from b2chat_pipeline.simulator.expectation import Expectation, expected
+from b2chat_pipeline_tests.command_support import Home, home_in, wait_for_line, wait_until_none
+from b2chat_pipeline_tests.dagster_support import ASSETS, BUSY_WORLD, FIRST_DAY, NOW, account_environment
+
+LAST_DAY = date(2025, 3, 5)
+
+
+@pytest.fixture
+def home(server_directory: Path) -> Iterator[Home]:
+    with home_in(server_directory) as home:
+        yield home
+
+
+def test_a_range_is_handed_to_the_daemon_and_without_one_is_loaded_in_process(
+    home: Home, database_url: str, empty_database_url: str
+) -> None:
+    # A plain postgresql:// address, under which Dagster's storage must still use the driver it can work with.
+    assert empty_database_url.startswith("postgresql://")
+    with Simulator(BUSY_WORLD, clock=Clock(NOW)) as simulator:
+        settings = account_environment(simulator.url, database_url) | {"DAGSTER_DATABASE_URL": empty_database_url}
+        load = ["b2chat", "load", "2025-03-03", "2025-03-06"]
+        with home.running(["b2chat", "dev", "--port", str(free_port())], settings) as dev:
+            wait_for_line(dev.stdout, "Dagster is at ")
+            wait_for_daemon(empty_database_url)
+
+            through_daemon = home.run(load, settings)
+
+            dev.send_signal(signal.SIGTERM)
+            assert dev.wait(60) == 0
+            wait_until_none(home)
+        asked = len(simulator.requests)
+        in_process = home.run(["b2chat", "load", "2025-03-05", "2025-03-06"], settings)
+
+    assert (through_daemon.status, in_process.status) == (0, 0), through_daemon.output + in_process.output
+    assert "72 hours in 3 runs" in through_daemon.output
+    assert "24 hours in 1 runs" in in_process.output
+    assert len(simulator.requests) > asked
+    assert_every_hour_is_green(empty_database_url)
+    assert_backfill_completed(empty_database_url)
+    assert_holds(database_url, expected(BUSY_WORLD, NOW, first=FIRST_DAY, last=LAST_DAY))
+
+
+def wait_for_daemon(dagster_url: str) -> None:
+    """Wait until the daemon has said that it works off backfills."""
+    deadline = time.monotonic() + 30
+    with psycopg.connect(dagster_url, autocommit=True) as connection:
+        while not connection.execute("select 1 from daemon_heartbeats where daemon_type = 'BACKFILL'").fetchone():
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+
+
+def assert_every_hour_is_green(dagster_url: str) -> None:
+    with psycopg.connect(dagster_url) as connection:
+        rows = connection.execute(
+            "select asset_key, count(distinct partition) from event_logs"
+            " where dagster_event_type = 'ASSET_MATERIALIZATION' and partition < '2025-03-06' group by 1"
+        ).fetchall()
+        statuses = connection.execute("select distinct status from runs").fetchall()
+    assert dict(rows) == {f'["{asset}"]': 72 for asset in ASSETS}
+    assert statuses == [("SUCCESS",)]
+
+
+def assert_backfill_completed(dagster_url: str) -> None:
+    with psycopg.connect(dagster_url) as connection:
+        assert connection.execute("select status from bulk_actions").fetchall() == [("COMPLETED_SUCCESS",)]
+
+
+def assert_holds(database_url: str, account: Expectation) -> None:
+    """The tables hold exactly what a right loader must hold of those days."""
+    with psycopg.connect(database_url, options="-c timezone=UTC") as connection:
+        chats = connection.execute(
+            "select chats.b2chat_id, chats.status::text, chats.provider::text, chats.created_at, chats.closed_at,"
+            " chats.duration, agents.username, departments.name from chats"
+            " left join agents on agents.id = agent_id left join departments on departments.id = chats.department_id"
+        ).fetchall()
+        messages = connection.execute(
+            "select b2chat_id, timestamp, incoming, messages.type::text, text, caption"
+            " from messages join chats on chats.id = chat_id"
+        ).fetchall()
+        contacts = connection.execute("select b2chat_id from contacts where b2chat_id is not null").fetchall()
+    assert set(chats) == {
+        (it.b2chat_id, it.status, it.provider, it.created_at, it.closed_at, it.duration, it.agent, it.department)
+        for it in account.chats.values()
+    }
+    assert sorted(map(repr, messages)) == sorted(
+        repr((key, it.timestamp, it.incoming, it.type, it.text, it.caption))
+        for key, told in account.messages.items()
+        for it in told
+    )
+    assert {key for (key,) in contacts} <= account.contacts.keys()
+    assert {it.contact for it in account.chats.values() if it.contact} <= {key for (key,) in contacts}

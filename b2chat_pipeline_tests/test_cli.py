@@ -1,0 +1,274 @@
+"""The `b2chat` command: what a user can put right is one sentence and exit status 1, never a traceback."""
+
+import os
+import re
+import signal
+import socket
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import psycopg
+import pytest
+
+from b2chat_pipeline.cli import main
+from b2chat_pipeline.commands.load import hours_between
+from b2chat_pipeline.commands.ports import free_port
+from b2chat_pipeline.settings import Account
+from b2chat_pipeline.simulator import Clock, Simulator
+from b2chat_pipeline_tests.command_support import Home, Said, home_in, wait_for_line, wait_until_none
+from b2chat_pipeline_tests.dagster_support import ADMIN, BUSY_WORLD, NOW, PROJECT, account_environment
+
+Command = Callable[..., Said]
+GOOD = account_environment("http://127.0.0.1:1", "postgresql://u@127.0.0.1:1/d")
+SECRET = "hunter2-very-secret"
+
+
+@pytest.fixture
+def home(server_directory: Path) -> Iterator[Home]:
+    with home_in(server_directory) as home:
+        yield home
+
+
+@pytest.fixture
+def b2chat(home: Home, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Command]:
+    """Runs the command in this process, with all settings good but for those that a test gives (None: not set)."""
+    before, handlers = dict(os.environ), {it: signal.getsignal(it) for it in (signal.SIGINT, signal.SIGTERM)}
+    monkeypatch.chdir(home.folder)
+
+    def run(*arguments: str, **settings: str | None) -> Said:
+        wanted = {**home.environment(GOOD), "DAGSTER_HOME": str(home.folder), **settings}
+        os.environ.clear()
+        os.environ.update({name: value for name, value in wanted.items() if value is not None})
+        monkeypatch.setattr(sys, "argv", ["b2chat", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = capfd.readouterr()
+        return Said(int(ended.value.code or 0), captured.out, captured.err)
+
+    yield run
+    os.environ.clear()
+    os.environ.update(before)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+def assert_is_one_sentence(said: Said, beginning: str) -> None:
+    assert said.status == 1
+    assert said.output == ""
+    assert re.fullmatch(rf"b2chat: {re.escape(beginning)}[^\n]*\.\n", said.errors), said.errors
+
+
+@pytest.mark.parametrize("command", [(), ("demo",), ("dev",), ("load",), ("db",), ("db", "upgrade"), ("simulate",)])
+def test_every_command_explains_itself(b2chat: Command, command: tuple[str, ...]) -> None:
+    said = b2chat(*command, "--help")
+
+    assert said.status == 0
+    assert said.output.startswith("Usage: b2chat")
+    assert len(said.output.splitlines()) > 4
+
+
+def test_the_version_is_told(b2chat: Command) -> None:
+    assert re.fullmatch(r"b2chat, version \d+\.\d+\.\d+\n", b2chat("--version").output)
+
+
+WRONG = [
+    ("B2CHAT_USERNAME", None, "B2CHAT_USERNAME is not set: "),
+    ("B2CHAT_PASSWORD", None, "B2CHAT_PASSWORD is not set: "),
+    ("B2CHAT_TIMEZONE", None, "B2CHAT_TIMEZONE is not set: "),
+    ("B2CHAT_START_DATE", None, "B2CHAT_START_DATE is not set: "),
+    ("B2CHAT_TIMEZONE", "Mars/Base", "B2CHAT_TIMEZONE is 'Mars/Base', which is no time zone: "),
+    ("B2CHAT_START_DATE", "someday", "B2CHAT_START_DATE is 'someday', which is no day: "),
+    ("B2CHAT_API_URL", "api", "B2CHAT_API_URL is 'api', which is no address: "),
+    ("B2CHAT_REQUESTS_PER_SECOND", "fast", "B2CHAT_REQUESTS_PER_SECOND is 'fast', which is no number of requests: "),
+    ("B2CHAT_REQUESTS_PER_DAY", "1.5", "B2CHAT_REQUESTS_PER_DAY is '1.5', which is no number of requests: "),
+    ("B2CHAT_ADMIN_EMAILS", "me", "B2CHAT_ADMIN_EMAILS holds something that is no e-mail address: "),
+    ("B2CHAT_DATABASE_URL", f"mysql://u:{SECRET}@h/d", "B2CHAT_DATABASE_URL is no PostgreSQL URL: "),
+    ("DAGSTER_DATABASE_URL", f"oracle://u:{SECRET}@h/d", "DAGSTER_DATABASE_URL is no PostgreSQL URL: "),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "beginning"), WRONG)
+@pytest.mark.parametrize("command", [("load", "2025-03-03", "2025-03-04"), ("dev",)], ids=["load", "dev"])
+def test_a_setting_that_is_missing_or_wrong_is_one_sentence(
+    b2chat: Command, command: tuple[str, ...], name: str, value: str | None, beginning: str
+) -> None:
+    said = b2chat(*command, **{name: value})
+
+    assert_is_one_sentence(said, beginning)
+    assert SECRET not in said.errors
+
+
+@pytest.mark.parametrize("command", [("load", "2025-03-03", "2025-03-04"), ("dev",), ("db", "upgrade")], ids=" ".join)
+def test_a_database_that_cannot_be_reached_is_one_sentence(b2chat: Command, command: tuple[str, ...]) -> None:
+    closed = f"postgresql://loader:{SECRET}@127.0.0.1:1/warehouse"
+
+    said = b2chat(*command, B2CHAT_DATABASE_URL=closed, DAGSTER_DATABASE_URL=closed)
+
+    assert_is_one_sentence(said, "the databases cannot be made ready (OperationalError): check B2CHAT_DATABASE_URL")
+    assert SECRET not in said.errors
+
+
+@pytest.mark.parametrize("url", ["postgresql://loader@127.0.0.1:1", "postgresql://[", "postgresql://h:port/d"])
+@pytest.mark.parametrize("name", ["B2CHAT_DATABASE_URL", "DAGSTER_DATABASE_URL"])
+def test_an_address_without_a_database_or_sense_is_one_sentence(b2chat: Command, name: str, url: str) -> None:
+    good = "postgresql://u@127.0.0.1:1/d"
+
+    said = b2chat("db", "upgrade", **{"B2CHAT_DATABASE_URL": good, "DAGSTER_DATABASE_URL": good, name: url})
+
+    assert_is_one_sentence(said, "the databases cannot be made ready")
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "beginning"),
+    [
+        ("2025-03-04", "2025-03-03", "2025-03-04 .. 2025-03-03 holds no hour: "),
+        ("2025-03-03", "2025-03-03", "2025-03-03 .. 2025-03-03 holds no hour: "),
+        ("yesterday", "2025-03-04", "'yesterday' is no day and no time: "),
+        ("2025-03-03", "2025-02-30", "'2025-02-30' is no day and no time: "),
+        ("2025-03-01", "2025-03-04", "2025-03-01 .. 2025-03-04 is not on offer: hours from 2025-03-03-00:00 to "),
+        ("2025-03-03", "2999-01-01", "2025-03-03 .. 2999-01-01 is not on offer: "),
+        ("2025-03-03T10:10", "2025-03-03T10:50", "2025-03-03T10:10 .. 2025-03-03T10:50 holds no whole hour: "),
+    ],
+)
+def test_a_range_that_cannot_be_loaded_is_one_sentence(b2chat: Command, start: str, end: str, beginning: str) -> None:
+    assert_is_one_sentence(b2chat("load", start, end), beginning)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "hours"),
+    [
+        ("2026-03-08", "2026-03-09", 23),
+        ("2025-11-02", "2025-11-03", 25),
+        ("2025-11-02T01:00", "2025-11-02T02:00", 2),
+        ("2025-11-02T14:00", "2025-11-03T02:00:00", 12),
+    ],
+    ids=["clocks go forward", "clocks go back", "the repeated hour", "over midnight"],
+)
+def test_a_range_holds_every_hour_that_begins_in_it(start: str, end: str, hours: int) -> None:
+    keys = hours_between(Account(ZoneInfo("America/New_York"), date(2025, 1, 1)), start, end)
+
+    assert len(set(keys)) == len(keys) == hours
+
+
+def test_an_account_whose_first_day_lies_ahead_has_nothing_to_load(b2chat: Command) -> None:
+    said = b2chat("load", "2999-01-02", "2999-01-03", B2CHAT_START_DATE="2999-01-01")
+
+    assert_is_one_sentence(said, "2999-01-02 .. 2999-01-03 is not on offer: ")
+
+
+@pytest.mark.parametrize("command", ["dev", "demo", "simulate"])
+def test_a_port_that_is_taken_is_one_sentence(b2chat: Command, command: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+        said = b2chat(command, "--port", str(port))
+
+    assert_is_one_sentence(said, f"port {port} is taken")
+
+
+@pytest.mark.parametrize(
+    "options", [("dev", "--port", "0"), ("simulate", "--zone", "Mars/Base"), ("demo", "--days", "0"), ("load",)]
+)
+def test_a_wrong_use_is_explained(b2chat: Command, options: tuple[str, ...]) -> None:
+    said = b2chat(*options)
+
+    assert said.status == 2
+    assert said.errors.startswith("Usage: b2chat")
+
+
+def test_a_load_says_what_it_did(b2chat: Command, database_url: str, empty_database_url: str) -> None:
+    with Simulator(BUSY_WORLD, clock=Clock(NOW)) as simulator:
+        settings = account_environment(simulator.url, database_url) | {"DAGSTER_DATABASE_URL": empty_database_url}
+        said = b2chat("load", "2025-03-03T09:00", "2025-03-03T12:00", "--user", ADMIN, **settings)
+
+    assert said.status == 0, said.errors
+    assert "3 hours in 1 runs" in said.output
+    with psycopg.connect(database_url) as connection:
+        rows = connection.execute(
+            "select entity, sum(received), sum(inserted) from ops.ledger group by entity"
+        ).fetchall()
+        users = connection.execute("select distinct email from sync_logs join users on users.id = user_id").fetchall()
+    for entity, received, inserted in rows:
+        assert re.search(rf"{entity} +│ +{received} │ +{inserted} │", said.output), said.output
+    assert users == [(ADMIN,)]
+
+
+def test_a_load_with_a_failed_hour_names_it_and_fails(
+    b2chat: Command, database_url: str, empty_database_url: str
+) -> None:
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            "alter table chats add check (created_at not between '2025-03-03 15:00Z' and '2025-03-03 16:00Z')"
+        )
+
+    with Simulator(BUSY_WORLD, clock=Clock(NOW)) as simulator:
+        settings = account_environment(simulator.url, database_url) | {"DAGSTER_DATABASE_URL": empty_database_url}
+        said = b2chat("load", "2025-03-03T09:00", "2025-03-03T12:00", **settings)
+
+    assert said.status == 1
+    assert "Failed: 1 of 3 hours of /chats/export are not loaded: 2025-03-03-10:00." in said.output
+    assert "Traceback" not in said.output + said.errors
+
+
+def test_the_tables_can_be_upgraded_twice(b2chat: Command, empty_database_url: str, database_url: str) -> None:
+    settings = {"B2CHAT_DATABASE_URL": empty_database_url, "DAGSTER_DATABASE_URL": database_url}
+
+    said = [b2chat("db", "upgrade", **settings) for _ in range(2)]
+
+    assert {(it.status, it.errors) for it in said} == {(0, "")}
+    assert {it.output for it in said} == {"The warehouse is at revision 0005.\n"}
+
+
+def test_plain_dg_dev_without_a_database_says_how_to_start(home: Home) -> None:
+    (home.folder / "b2chat_pipeline").symlink_to(PROJECT / "b2chat_pipeline")
+
+    said = home.run(["dg", "dev", "--port", str(free_port())], {})
+
+    assert said.status == 1
+    assert "Traceback" not in said.output + said.errors
+    assert said.errors.splitlines()[-1] == (
+        "DAGSTER_DATABASE_URL is not set and the embedded PostgreSQL is not running: start everything with"
+        " `b2chat dev`, or set the variable in .env (see .env.example)."
+    )
+
+
+def test_settings_are_read_from_the_file_in_this_folder(b2chat: Command, home: Home) -> None:
+    (home.folder / ".env").write_text("B2CHAT_TIMEZONE=Mars/Base\n")
+
+    said = b2chat("load", "2025-03-03", "2025-03-04", B2CHAT_TIMEZONE=None)
+
+    assert_is_one_sentence(said, "B2CHAT_TIMEZONE is 'Mars/Base', which is no time zone: ")
+
+
+def test_a_simulated_api_answers_until_it_is_interrupted(home: Home) -> None:
+    port = free_port()
+
+    with home.running(["b2chat", "simulate", "--port", str(port), "--now", "2025-03-06T13:00:00"], {}) as process:
+        wait_for_line(process.stdout, f"A simulated B2Chat API is at http://127.0.0.1:{port} ")
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer:
+            assert answer.status == 200
+        process.send_signal(signal.SIGINT)
+
+        assert process.wait(10) == 0
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_dev_stops_everything_that_it_started(home: Home, ending: signal.Signals) -> None:
+    port = free_port()
+    # No hour is over yet, so that the schedule starts no run.
+    settings = {**GOOD, "B2CHAT_DATABASE_URL": "", "B2CHAT_START_DATE": "2999-01-01"}
+
+    with home.running(["b2chat", "dev", "--port", str(port)], settings) as process:
+        wait_for_line(process.stdout, f"Dagster is at http://127.0.0.1:{port};")
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/server_info", timeout=5) as answer:
+            assert answer.status == 200
+        assert len(home.processes()) > 4
+        process.send_signal(ending)
+
+        assert process.wait(60) == 0
+        assert wait_for_line(process.stdout, "Stopped.")
+        wait_until_none(home)
