@@ -120,6 +120,14 @@ def wait_for_line(stream: IO[str] | None, beginning: str) -> str:
     raise AssertionError(f"no line begins with {beginning!r}")
 
 
+def wait_for_file(path: Path, *, seconds: float = 60) -> None:
+    """Wait until somebody has made a file."""
+    deadline = time.monotonic() + seconds
+    while not path.exists():
+        assert time.monotonic() < deadline, path
+        time.sleep(0.05)
+
+
 def wait_until_none(home: Home, *, seconds: float = 10) -> None:
     """Wait until nothing works below a folder any more."""
     deadline = time.monotonic() + seconds

@@ -42,11 +42,11 @@ def test_a_range_is_handed_to_the_daemon_and_without_one_is_loaded_in_process(
             assert dev.wait(60) == 0
             wait_until_none(home)
         asked = len(simulator.requests)
-        in_process = home.run(["b2chat", "load", "2025-03-05", "2025-03-06"], settings)
+        in_process = home.run(["b2chat", "load", "2025-03-05T09:00", "2025-03-05T12:00"], settings)
 
     assert (through_daemon.status, in_process.status) == (0, 0), through_daemon.output + in_process.output
     assert "72 hours in 3 runs" in through_daemon.output
-    assert "24 hours in 1 runs" in in_process.output
+    assert "3 hours in 1 runs" in in_process.output
     assert len(simulator.requests) > asked
     assert_every_hour_is_green(empty_database_url)
     assert_backfill_completed(empty_database_url)

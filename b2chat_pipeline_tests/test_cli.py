@@ -19,7 +19,7 @@ from b2chat_pipeline.commands.load import hours_between
 from b2chat_pipeline.commands.ports import free_port
 from b2chat_pipeline.settings import Account
 from b2chat_pipeline.simulator import Clock, Simulator
-from b2chat_pipeline_tests.command_support import Home, Said, home_in, wait_for_line, wait_until_none
+from b2chat_pipeline_tests.command_support import Home, Said, home_in, wait_for_file, wait_for_line, wait_until_none
 from b2chat_pipeline_tests.dagster_support import ADMIN, BUSY_WORLD, NOW, PROJECT, account_environment
 
 Command = Callable[..., Said]
@@ -256,19 +256,29 @@ def test_a_simulated_api_answers_until_it_is_interrupted(home: Home) -> None:
         assert process.wait(10) == 0
 
 
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
-def test_dev_stops_everything_that_it_started(home: Home, ending: signal.Signals) -> None:
-    port = free_port()
-    # No hour is over yet, so that the schedule starts no run.
-    settings = {**GOOD, "B2CHAT_DATABASE_URL": "", "B2CHAT_START_DATE": "2999-01-01"}
+# No hour is over yet, so that the schedule starts no run.
+IDLE = {**GOOD, "B2CHAT_DATABASE_URL": "", "B2CHAT_START_DATE": "2999-01-01"}
 
-    with home.running(["b2chat", "dev", "--port", str(port)], settings) as process:
+
+def test_dev_stops_everything_that_it_started(home: Home) -> None:
+    port = free_port()
+
+    with home.running(["b2chat", "dev", "--port", str(port)], IDLE) as process:
         wait_for_line(process.stdout, f"Dagster is at http://127.0.0.1:{port};")
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/server_info", timeout=5) as answer:
             assert answer.status == 200
         assert len(home.processes()) > 4
-        process.send_signal(ending)
+        process.send_signal(signal.SIGINT)
 
         assert process.wait(60) == 0
         assert wait_for_line(process.stdout, "Stopped.")
+        wait_until_none(home)
+
+
+def test_dev_that_is_terminated_while_it_starts_leaves_nothing_behind(home: Home) -> None:
+    with home.running(["b2chat", "dev", "--port", str(free_port())], IDLE) as process:
+        wait_for_file(home.data / "logs" / "daemon.log")
+        process.send_signal(signal.SIGTERM)
+
+        assert process.wait(60) == 1
         wait_until_none(home)

@@ -77,7 +77,7 @@ def test_a_body_that_never_arrives_whole_is_a_transient_error(bench: Bench) -> N
         (b'{"chats": [],}', "malformed"),
         (b'{"chats": []} and more}', "malformed"),
         (b'{"chats": %s}' % (b"[" * 100_000), "malformed"),
-        (b'{"\xff": 1}', "malformed"),
+        (b'{"a": tru}', "malformed"),
     ],
 )
 def test_a_whole_body_of_another_kind_is_a_contract_error_that_keeps_it(bench: Bench, body: bytes, kind: str) -> None:

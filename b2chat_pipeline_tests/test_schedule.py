@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from itertools import islice
 from zoneinfo import ZoneInfo
 
@@ -28,9 +29,15 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
+@cache
+def repository_in(zone: str | None) -> dg.RepositoryDefinition:
+    """What Dagster loads where everything is set, or nothing (None)."""
+    return build_definitions({**GOOD, "B2CHAT_TIMEZONE": zone} if zone else {}).get_repository_def()
+
+
 def tick(at: datetime, environ: Mapping[str, str] = GOOD) -> dg.RunRequest | str:
     """What the schedule does at a scheduled time: the run it asks for, or why it skips."""
-    repository = build_definitions(environ).get_repository_def()
+    repository = repository_in(environ.get("B2CHAT_TIMEZONE"))
     zone = ZoneInfo(environ.get("B2CHAT_TIMEZONE", "UTC"))
     with (
         dg.DagsterInstance.ephemeral() as instance,
@@ -46,7 +53,7 @@ def tick(at: datetime, environ: Mapping[str, str] = GOOD) -> dg.RunRequest | str
 
 
 def test_it_runs_from_the_first_start_seven_minutes_past_in_the_accounts_zone() -> None:
-    schedule = build_definitions(IN_NEW_YORK).get_repository_def().get_schedule_def("hourly_sync")
+    schedule = repository_in(NEW_YORK.key).get_schedule_def("hourly_sync")
 
     assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
     assert (schedule.cron_schedule, schedule.execution_timezone) == ("7 * * * *", NEW_YORK.key)
@@ -84,7 +91,7 @@ def test_every_hour_of_a_day_is_asked_for_once(settings: pytest.MonkeyPatch, day
     partitions = hourly_partitions(read_account(IN_NEW_YORK))
     window = AccountClock(NEW_YORK).day_window(day)
 
-    schedule = build_definitions(IN_NEW_YORK).get_repository_def().get_schedule_def("hourly_sync")
+    schedule = repository_in(NEW_YORK.key).get_schedule_def("hourly_sync")
     # The times that Dagster's own scheduler makes of the cron line, for as long as the hours of the day are due.
     due = [
         at

@@ -1,0 +1,50 @@
+"""`b2chat demo`: a newcomer's first command, in an empty home, twice."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from b2chat_pipeline.commands.ports import free_port
+from b2chat_pipeline_tests.command_support import Home, Said, home_in
+
+
+@pytest.fixture
+def home(server_directory: Path) -> Iterator[Home]:
+    with home_in(server_directory) as home:
+        yield home
+
+
+def loaded(said: Said) -> dict[str, int]:
+    """The records that the summary says were received, by entity."""
+    assert said.status == 0, said.output + said.errors
+    return {entity: int(count.replace(",", "")) for entity, count in re.findall(r"│ (\w+) +│ +([\d,]+) │", said.output)}
+
+
+def test_it_loads_an_invented_account_and_leaves_nothing_running_nor_touches_the_users_own(
+    home: Home, empty_database_url: str
+) -> None:
+    users_own = {
+        "B2CHAT_DATABASE_URL": empty_database_url,
+        "DAGSTER_DATABASE_URL": empty_database_url,
+        "B2CHAT_API_URL": "http://127.0.0.1:1",
+        "B2CHAT_TIMEZONE": "Mars/Base",
+    }
+
+    first = home.run(["b2chat", "demo", "--days", "2", "--exit", "--port", str(free_port())], users_own)
+    left = [process.cmdline() for process in home.processes()]
+    second = home.run(["b2chat", "demo", "--days", "1", "--exit", "--port", str(free_port())], users_own)
+
+    counts = loaded(first)
+    assert left == []
+    assert counts.keys() == {"agents", "chats", "contacts", "departments", "messages"}
+    assert counts["messages"] > counts["chats"] > 50
+    assert first.output.splitlines()[-1] == "Stopped."
+    assert loaded(second).keys() == counts.keys()
+    assert home.processes() == []
+    assert "Traceback" not in first.output + first.errors + second.output + second.errors
+    with psycopg.connect(empty_database_url) as connection:
+        tables = "select count(*) from pg_tables where schemaname not in ('pg_catalog', 'information_schema')"
+        assert connection.execute(tables).fetchone() == (0,)
