@@ -9,12 +9,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 # Why a clock of the API is not simply what it says: it names two instants (clocks went back; the first is taken), none
 # (clocks went forward; it is shifted by the gap), or cannot be read as a time at all.
 ClockFlag = Literal["ambiguous", "nonexistent", "unreadable"]
+_CLOCK_LENGTH = len("2025-01-31 23:59:59")
 
 
 @dataclass(frozen=True, order=True)
@@ -35,11 +36,18 @@ class Window:
         return f"{self.start.isoformat()} .. {self.end.isoformat()}"
 
 
-@dataclass(frozen=True)
-class ClockReading:
+class ClockReading(NamedTuple):
     """One clock of the API as an instant (UTC; None where unreadable), with the flag that says what was done to it."""
 
     instant: datetime | None
+    flag: ClockFlag | None = None
+
+
+class Stamp(NamedTuple):
+    """A clock as hundreds of thousands of messages need it: seconds since 1970, and the text PostgreSQL reads."""
+
+    epoch: float
+    text: str
     flag: ClockFlag | None = None
 
 
@@ -52,15 +60,28 @@ class AccountClock:
     def read(self, text: str) -> ClockReading:
         """The instant of `YYYY-MM-DD HH:MM:SS` in the account's zone."""
         try:
+            steady = _steady_day(self.zone, text[:10])
+            if steady is not None and len(text) == _CLOCK_LENGTH:
+                return ClockReading(datetime.fromisoformat(text + steady.offset))
             naive = datetime.fromisoformat(text)
             if naive.tzinfo is not None:
                 return ClockReading(naive.astimezone(UTC))
-            offset = _steady_offset(self.zone, naive.date())
-            if offset is not None:
-                return ClockReading((naive - offset).replace(tzinfo=UTC))
             return self._read_near_a_change(naive)
         except (ValueError, OverflowError):
             return ClockReading(None, "unreadable")
+
+    def stamp(self, text: str) -> Stamp | None:
+        """The same clock as a stamp; None where it cannot be read. Several times as fast as `read`."""
+        try:
+            steady = _steady_day(self.zone, text[:10])
+            if steady is not None and len(text) == _CLOCK_LENGTH:
+                local = datetime.fromisoformat(text)
+                seconds = local.hour * 3600 + local.minute * 60 + local.second
+                return Stamp(steady.midnight + seconds, text + steady.offset)
+        except ValueError:
+            return None
+        instant, flag = self.read(text)
+        return None if instant is None else Stamp(instant.timestamp(), instant.isoformat(), flag)
 
     def _read_near_a_change(self, naive: datetime) -> ClockReading:
         first, second = naive.replace(tzinfo=self.zone), naive.replace(tzinfo=self.zone, fold=1)
@@ -87,13 +108,25 @@ class AccountClock:
         return [first + timedelta(days=n) for n in range((last - first).days + 1)]
 
 
+class _SteadyDay(NamedTuple):
+    """A day on which clocks do not change: its offset (`-05:00`), and its midnight in seconds since 1970."""
+
+    offset: str
+    midnight: int
+
+
 @lru_cache(maxsize=4096)
-def _steady_offset(zone: ZoneInfo, day: date) -> timedelta | None:
-    """The zone's offset on a day without a clock change, else None. Asking the zone once a day makes reading cheap."""
+def _steady_day(zone: ZoneInfo, day: str) -> _SteadyDay | None:
+    """What holds for all clocks of a day, or None where they change about it. Raises ValueError for what is no day.
+
+    Asking the zone once a day makes reading hundreds of thousands of clocks cheap.
+    """
+    noon = datetime.combine(date.fromisoformat(day), time(12), zone)
     # A day either side, since midnight itself may be the hour that is skipped or repeated.
-    moments = [datetime.combine(day, time(12), zone) + timedelta(days=shift) for shift in (-1, 0, 1)]
-    offsets = {moment.utcoffset() for moment in moments}
-    return offsets.pop() if len(offsets) == 1 else None
+    offsets = {(noon + timedelta(days=shift)).isoformat()[19:] for shift in (-1, 0, 1)}
+    if len(offsets) > 1:
+        return None
+    return _SteadyDay(offsets.pop(), int(noon.timestamp()) - 12 * 3600)
 
 
 def contiguous(windows: Iterable[Window]) -> list[Window]:

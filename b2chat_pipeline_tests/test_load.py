@@ -57,7 +57,7 @@ def load_pages_of(pipeline: Pipeline, sync_id: str, hours: list[Window]) -> dict
         loader = DayLoader(tools.loading, CHATS, tools.clock, sync, now=tools.now)
         pages = told_pages(stored_pages(tools.reading, sync_id, CHATS), CHATS, tools.clock)
         for day in days_told(pages, hours, tools.clock):
-            loaded = loader.load(day)
+            loaded = loader.load(loader.prepare(day))
             assert not loaded.failed
             for (entity, _), counts in loaded.tally.items():
                 for term in ("inserted", "updated", "older", "unchanged"):

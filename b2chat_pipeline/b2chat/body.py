@@ -41,9 +41,13 @@ def require_object(body: bytes, **attempted: Unpack[Attempted]) -> None:
 def _is_loosely_an_object(body: bytes) -> bool:
     """Whether only a lone surrogate or bytes that are no UTF-8 stood in the way: those are one record's matter."""
     try:
-        return isinstance(json.loads(body.decode("utf-8", "replace")), dict)
+        return isinstance(json.loads(body.decode("utf-8", "replace"), parse_constant=_no_constant), dict)
     except (ValueError, RecursionError):
         return False
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
 
 
 def _is_cut(body: bytes, error: Exception) -> bool:

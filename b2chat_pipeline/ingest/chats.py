@@ -10,6 +10,7 @@ nothing. A chat whose hashes are equal is skipped.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 
 from psycopg import Connection
 
@@ -18,7 +19,7 @@ from b2chat_pipeline.ingest.batch import ChatBatch, DayWrite, Telling, count_cha
 from b2chat_pipeline.ingest.mapping import Parents, chat_row, message_rows
 from b2chat_pipeline.ingest.messages import merge_messages, recount_messages
 from b2chat_pipeline.ingest.parents import insert_parents, update_parents
-from b2chat_pipeline.ingest.rows import MessageRow
+from b2chat_pipeline.ingest.rows import ChatRow, MessageRow
 from b2chat_pipeline.warehouse.reads import applied_reads
 from b2chat_pipeline.warehouse.write import copy_rows, stage_rows
 
@@ -95,16 +96,19 @@ def _count(write: DayWrite, telling: Telling, term: str) -> None:
 
 
 def _insert(write: DayWrite, tellings: Sequence[Telling], parents: Parents) -> None:
-    rows = [
+    if not tellings:
+        return
+    chats = (
         chat_row(telling.chat, telling.chat.new_id, parents, read_at=telling.read_at, synced_at=write.synced_at)
         for telling in tellings
-    ]
-    copy_rows(write.connection, "chats", rows)
-    messages: list[MessageRow] = []
+    )
+    copy_rows(write.connection, "chats", ChatRow._fields, chats)
+    messages = chain.from_iterable(
+        message_rows(telling.chat, telling.chat.new_id, synced_at=write.synced_at) for telling in tellings
+    )
+    copy_rows(write.connection, "messages", MessageRow._fields, messages)
     for telling in tellings:
-        messages += message_rows(telling.chat, telling.chat.new_id, synced_at=write.synced_at)
         _count(write, telling, "inserted")
-    copy_rows(write.connection, "messages", messages, json=("location",))
 
 
 def _update(write: DayWrite, tellings: Sequence[Telling], stored: dict[str, _Stored], parents: Parents) -> None:

@@ -93,9 +93,10 @@ def write_contacts(connection: Connection, batch: ContactBatch, clock: AccountCl
         full_row(telling.contact, clock, read_at=telling.read_at, synced_at=synced_at)
         for _, telling in sorted(news.items())
     ]
-    stage_rows(connection, "contacts", rows, json=("custom_attributes", "tags"))
-    updated = {row[0] for row in connection.execute(_UPDATE)}
+    stage_rows(connection, "contacts", rows)
+    # In this order: a chat's load may insert the same contact as a stub meanwhile, which is then seen and filled up.
     inserted = insert_staged(connection, "contacts", ContactRow._fields, "b2chat_id")
+    updated = {row[0] for row in connection.execute(_UPDATE)}
     for key, telling in news.items():
         counts = tally["contacts", telling.hour]
         counts.inserted += key in inserted

@@ -38,9 +38,10 @@ class LedgerError(LoadError):
 
 
 @dataclass(frozen=True)
-class _Prepared:
-    """A decoded day: what does not fit, and how the rest is written within a transaction."""
+class PreparedDay:
+    """A day with its records decoded: what does not fit, and how the rest is written within a transaction."""
 
+    day: DayTold
     rejected: list[Rejected]
     write: Callable[[datetime], Tally]
 
@@ -71,10 +72,11 @@ class DayLoader:
         self._sync = sync
         self._now = now
 
-    def load(self, day: DayTold) -> DayLoaded:
+    def load(self, prepared: PreparedDay) -> DayLoaded:
         """Load a day, or those of its hours that can be loaded."""
+        day = prepared.day
         try:
-            return DayLoaded(tally=self._attempted(day))
+            return DayLoaded(tally=self._attempted(prepared))
         except LoadError as error:
             if len(day.hours) == 1:
                 return DayLoaded(failed={day.hours[0].start: error})
@@ -82,13 +84,12 @@ class DayLoader:
         failed: dict[datetime, LoadError] = {}
         for hour in day.hours:
             try:
-                tally |= self._attempted(_only(day, hour))
+                tally |= self._attempted(self.prepare(_only(day, hour)))
             except LoadError as error:
                 failed[hour.start] = error
         return DayLoaded(tally, failed)
 
-    def _attempted(self, day: DayTold) -> Tally:
-        prepared = self._prepare(day)
+    def _attempted(self, prepared: PreparedDay) -> Tally:
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(_IN_THE_WAY),
             stop=tenacity.stop_after_attempt(ATTEMPTS),
@@ -96,19 +97,23 @@ class DayLoader:
             reraise=True,
         )
         try:
-            return retrying(self._transaction, day, prepared)
+            return retrying(self._transaction, prepared)
         except psycopg.Error as error:
-            raise _load_error(day, error) from None
+            raise _load_error(prepared.day, error) from None
 
-    def _prepare(self, day: DayTold) -> _Prepared:
+    def prepare(self, day: DayTold) -> PreparedDay:
+        """Decode a day's records. Needs no database, so it can be done while another day is written."""
         connection, clock = self._connection, self._clock
         if self._endpoint == CHATS:
             chats = chat_batch(day.records, clock)
-            return _Prepared(chats.rejected, lambda now: write_chats(connection, chats, synced_at=now).tally)
+            return PreparedDay(day, chats.rejected, lambda now: write_chats(connection, chats, synced_at=now).tally)
         contacts = contact_batch(day.records)
-        return _Prepared(contacts.rejected, lambda now: write_contacts(connection, contacts, clock, synced_at=now))
+        return PreparedDay(
+            day, contacts.rejected, lambda now: write_contacts(connection, contacts, clock, synced_at=now)
+        )
 
-    def _transaction(self, day: DayTold, prepared: _Prepared) -> Tally:
+    def _transaction(self, prepared: PreparedDay) -> Tally:
+        day = prepared.day
         with self._connection.transaction():
             lock_day(self._connection, self._endpoint, day.day.isoformat())
             synced_at = self._now()

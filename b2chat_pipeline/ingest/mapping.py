@@ -7,28 +7,33 @@ text both mean "not told" and become NULL.
 
 from collections import Counter
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import NamedTuple
 
 import msgspec
 
 from b2chat_pipeline.b2chat.contract import Agent, Chat, ContactStub, Message, Misfit, Named
 from b2chat_pipeline.ingest.clocks import ChatClocks, duration, read_clocks, response_clock
 from b2chat_pipeline.ingest.rows import ChatRow, MessageRow
-from b2chat_pipeline.ingest.values import LONGEST_INDEXED_TEXT, UnstorableError, check_indexed, check_key, content_hash
+from b2chat_pipeline.ingest.values import (
+    LONGEST_INDEXED_TEXT,
+    UnstorableError,
+    check_indexed,
+    check_key,
+    content_hash,
+    jsonb,
+)
 from b2chat_pipeline.ingest.vocabulary import chat_provider, chat_status, message_type
-from b2chat_pipeline.warehouse.identifiers import derived_id, epoch_seconds
-from b2chat_pipeline.windows import AccountClock
+from b2chat_pipeline.warehouse.identifiers import derived_id, derived_ids, epoch_seconds
+from b2chat_pipeline.windows import AccountClock, Stamp
 
 
-@dataclass(frozen=True, slots=True)
-class MappedMessage:
-    """A message with its key, its instant, and its place in the list it was told in."""
+class ToldMessage(NamedTuple):
+    """A message whose clock can be read, with its place in the list it was told in."""
 
-    id: str
-    record: Message
-    instant: datetime
-    flag: str | None
     position: int
+    record: Message
+    stamp: Stamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +45,7 @@ class MappedChat:
     department: str | None
     agent: Agent | None
     contact: ContactStub | None
-    messages: list[MappedMessage]
+    messages: list[ToldMessage]
     row_hash: bytes
     messages_hash: bytes | None
 
@@ -121,7 +126,7 @@ def chat_row(mapped: MappedChat, row_id: str, parents: Parents, *, read_at: date
         duration=duration(clocks),
         raw_duration=record.duration,
         time_flags=clocks.flags,
-        last_modified_at=max([clocks.latest, *(message.instant for message in mapped.messages)]),
+        last_modified_at=_latest(clocks, mapped.messages),
         row_hash=mapped.row_hash,
         messages_hash=mapped.messages_hash,
         messages_told=bool(mapped.messages),
@@ -131,15 +136,41 @@ def chat_row(mapped: MappedChat, row_id: str, parents: Parents, *, read_at: date
 
 
 def message_rows(mapped: MappedChat, row_id: str, *, synced_at: datetime) -> list[MessageRow]:
-    """The rows of a chat's messages, for the chat stored under `row_id`."""
-    return [_message_row(message, row_id, synced_at) for message in mapped.messages]
+    """The rows of a chat's messages, for the chat stored under `row_id`.
+
+    The API gives messages no id, so their keys are made of all that tells two of them apart: chat, time (by the
+    instant: a local time that does not exist is shifted onto one that does), direction, type, body, caption, and which
+    of several alike it is.
+    """
+    make_key, synced, told = derived_ids("message", mapped.key), synced_at.isoformat(), Counter[str]()
+    rows = []
+    for message in mapped.messages:
+        kind = message_type(message.record.type)
+        second, content = max(0, int(message.stamp.epoch)), _identity(message.record, kind)
+        key = make_key(second, f"{content}1")
+        if key in told:
+            told[key] += 1
+            rows.append(_message_row(message, make_key(second, f"{content}{told[key]}"), row_id, kind, synced))
+        else:
+            told[key] = 1
+            rows.append(_message_row(message, key, row_id, kind, synced))
+    return rows
 
 
-def _message_row(message: MappedMessage, row_id: str, synced_at: datetime) -> MessageRow:
-    record, kind = message.record, message_type(message.record.type)
-    body = record.body or None
+def _identity(record: Message, kind: str) -> str:
+    body, caption = _lasting_body(record.body, kind), record.caption or ""
+    return f"{'in' if record.incoming else 'out'}\x1f{record.type}\x1f{body}\x1f{caption}\x1f"
+
+
+def _lasting_body(body: str | None, kind: str) -> str:
+    """The body; of an address without its query string, which may be a signature that changes with each answer."""
+    return (body or "") if kind == "text" else (body or "").partition("?")[0]
+
+
+def _message_row(message: ToldMessage, key: str, row_id: str, kind: str, synced_at: str) -> MessageRow:
+    record, body = message.record, message.record.body or None
     return MessageRow(
-        id=message.id,
+        id=key,
         chat_id=row_id,
         text=body if kind == "text" else None,
         type=kind,
@@ -149,10 +180,10 @@ def _message_row(message: MappedMessage, row_id: str, synced_at: datetime) -> Me
         image_url=body if kind == "image" else None,
         file_url=body if kind == "file" else None,
         caption=record.caption or None,
-        location=record.location,
+        location=jsonb(record.location),
         position=message.position,
-        timestamp=message.instant,
-        time_flag=message.flag,
+        timestamp=message.stamp.text,
+        time_flag=message.stamp.flag,
         last_sync_at=synced_at,
     )
 
@@ -198,45 +229,47 @@ def _usable_contact(record: Chat, misfits: list[Misfit]) -> ContactStub | None:
     return contact
 
 
-def _messages(record: Chat, clock: AccountClock, misfits: list[Misfit]) -> list[MappedMessage]:
-    mapped: list[MappedMessage] = []
-    told: Counter[tuple[int, tuple[str, ...]]] = Counter()
+def _messages(record: Chat, clock: AccountClock, misfits: list[Misfit]) -> list[ToldMessage]:
+    """The messages whose clocks can be read, in the order told; the others are put aside."""
+    told = []
     for position, message in enumerate(record.messages or ()):
-        reading = clock.read(message.created_at)
-        if reading.instant is None:
+        stamp = clock.stamp(message.created_at)
+        if stamp is not None:
+            told.append(ToldMessage(position, message, stamp))
+        else:
             path, raw = f"$.messages[{position}].created_at", msgspec.json.encode(message)
             misfits.append(Misfit("messages", record.chat_id, "no time that can be read", path, raw))
-            continue
-        # By the instant, not by its text: a local time that does not exist is shifted onto one that does.
-        second, identity = epoch_seconds(reading.instant), _identity(message)
-        told[second, identity] += 1
-        key = derived_id(second, "message", record.chat_id, *identity, str(told[second, identity]))
-        mapped.append(MappedMessage(key, message, reading.instant, reading.flag, position))
-    return mapped
+    return told
 
 
-def _identity(message: Message) -> tuple[str, ...]:
-    """What tells two messages of one chat and second apart: the API gives them no id."""
-    body = message.body or ""
-    if message_type(message.type) != "text":
-        # The query string may be a signature that changes with each answer.
-        body = body.partition("?")[0]
-    return ("in" if message.incoming else "out", message.type, body, message.caption or "")
-
-
-def _messages_hash(messages: list[MappedMessage]) -> bytes | None:
+def _messages_hash(messages: list[ToldMessage]) -> bytes | None:
     """A hash over the set of messages, in whatever order they are told; None where none are told."""
     if not messages:
         return None
-    return content_hash(
-        [(m.id, m.record.broadcasted or False, m.record.location) for m in sorted(messages, key=lambda m: m.id)]
-    )
+    return content_hash(sorted(_content(message.record) for message in messages))
 
 
-def _unread(messages: list[MappedMessage]) -> int:
+def _content(record: Message) -> tuple[str, bool, str, str, str, str, str]:
+    """What the row of a message is made of, as values that can be sorted."""
+    body = record.body or ""
+    if "?" in body:
+        body = _lasting_body(body, message_type(record.type))
+    beside = "" if record.location is None else msgspec.json.encode(record.location).decode()
+    caption = record.caption or ""
+    return (record.created_at, record.incoming, record.type, body, caption, str(record.broadcasted), beside)
+
+
+def _unread(messages: list[ToldMessage]) -> int:
     """Customer messages after the last outgoing one."""
-    latest_first = sorted(messages, key=lambda m: (m.instant, m.position), reverse=True)
+    latest_first = sorted(messages, key=lambda message: (message.stamp.epoch, message.position), reverse=True)
     for count, message in enumerate(latest_first):
         if not message.record.incoming:
             return count
     return len(latest_first)
+
+
+def _latest(clocks: ChatClocks, messages: list[ToldMessage]) -> datetime:
+    """The latest clock known of a chat, its own or a message's."""
+    if not messages:
+        return clocks.latest
+    return max(clocks.latest, datetime.fromtimestamp(max(message.stamp.epoch for message in messages), UTC))

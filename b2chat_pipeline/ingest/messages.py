@@ -68,7 +68,7 @@ def merge_messages(write: DayWrite, tellings: Mapping[str, Telling]) -> None:
     for chat_id, telling in tellings.items():
         rows += message_rows(telling.chat, chat_id, synced_at=write.synced_at)
     rows.sort(key=lambda row: row.id)
-    stage_rows(write.connection, "messages", rows, json=("location",))
+    stage_rows(write.connection, "messages", rows)
     for term, statement in (("unchanged", _UNCHANGED), ("updated", _UPDATE)):
         for chat_id, number in write.connection.execute(statement).fetchall():
             count_messages(write.tally, tellings[chat_id], term, number)

@@ -16,7 +16,6 @@ from b2chat_pipeline.warehouse.write import insert_staged, stage_rows, stored_id
 
 # What tells two of them apart at the source.
 _KEYS = {"departments": "name", "agents": "b2chat_id", "contacts": "b2chat_id"}
-_JSON = {"contacts": ("custom_attributes", "tags")}
 
 # Each statement locks just the rows it will change, in the order of their keys: the plan of an UPDATE alone might take
 # them in any order, and two loads would deadlock.
@@ -118,7 +117,7 @@ def _insert(write: DayWrite, entity: str, rows: Sequence[NamedTuple], told: Mapp
     if not rows:
         return {}
     key = _KEYS[entity]
-    stage_rows(write.connection, entity, rows, json=_JSON.get(entity, ()))
+    stage_rows(write.connection, entity, rows)
     write.inserted[entity] = insert_staged(write.connection, entity, rows[0]._fields, key)
     for inserted in write.inserted[entity]:
         write.tally[entity, told[inserted].hour].inserted += 1

@@ -11,7 +11,7 @@ from hashlib import blake2b
 
 from b2chat_pipeline.b2chat.contract import Contact, ContactStub
 from b2chat_pipeline.ingest.rows import ContactRow
-from b2chat_pipeline.ingest.values import check_indexed, check_key, content_hash
+from b2chat_pipeline.ingest.values import check_indexed, check_key, content_hash, jsonb
 from b2chat_pipeline.warehouse.identifiers import derived_id
 from b2chat_pipeline.windows import AccountClock
 
@@ -78,8 +78,8 @@ def stub_row(stub: ContactStub, *, read_at: datetime, seen_at: datetime, synced_
         country=None,
         company=None,
         merchant_id=None,
-        custom_attributes=stub.custom_attributes,
-        tags=stub.tags,
+        custom_attributes=jsonb(stub.custom_attributes),
+        tags=jsonb(stub.tags),
         is_full=False,
         time_flags=[],
         row_hash=stub_hash(stub),
@@ -111,8 +111,8 @@ def full_row(contact: Contact, clock: AccountClock, *, read_at: datetime, synced
         country=contact.country or None,
         company=contact.company or None,
         merchant_id=None if contact.merchant_id is None else str(contact.merchant_id),
-        custom_attributes=contact.custom_attributes,
-        tags=contact.tags,
+        custom_attributes=jsonb(contact.custom_attributes),
+        tags=jsonb(contact.tags),
         is_full=True,
         time_flags=sorted(f"{column} {reading.flag}" for column, reading in readings.items() if reading.flag),
         row_hash=full_hash(contact),

@@ -4,7 +4,7 @@ Here belongs asking for one page after the other and storing each with its check
 (`b2chat/paging.py`), what is done with the records (`days.py`, `sync.py`).
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -100,7 +100,7 @@ class Reader:
         self.requests = 0
         self.pages = 0
 
-    def pages_of(self, read: Read, sync_id: str) -> Iterator[PageTold]:
+    def pages_of(self, read: Read, sync_id: str) -> Generator[PageTold, None, None]:
         """The pages of a list, each stored before it is yielded. Raises B2ChatError where the list cannot be read."""
         checkpoint, position = self._begin(read, sync_id)
         status = "failed"
@@ -186,7 +186,7 @@ class Reader:
         insert_page(self._connection, checkpoint.sync_id, PageToStore(query.endpoint, params, now, body, 0), now=now)
 
 
-def told_pages(pages: Iterable[StoredPage], endpoint: Endpoint, clock: AccountClock) -> Iterator[PageTold]:
+def told_pages(pages: Iterable[StoredPage], endpoint: Endpoint, clock: AccountClock) -> Generator[PageTold, None, None]:
     """The records of stored pages. Answers that were no pages are stored among them, as evidence, and left out."""
     for page in pages:
         try:

@@ -6,7 +6,7 @@ other.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -15,8 +15,9 @@ from psycopg import Connection
 from b2chat_pipeline.b2chat.client import B2ChatClient
 from b2chat_pipeline.b2chat.contract import CHATS, CONTACTS, Endpoint
 from b2chat_pipeline.b2chat.errors import B2ChatError, BudgetExhausted
+from b2chat_pipeline.ingest.ahead import ahead
 from b2chat_pipeline.ingest.days import DayTold, days_told
-from b2chat_pipeline.ingest.loading import DayLoader, LoadError
+from b2chat_pipeline.ingest.loading import DayLoader, LoadError, PreparedDay
 from b2chat_pipeline.ingest.reading import PageTold, Reader, plan_reads, told_pages
 from b2chat_pipeline.warehouse.books import EntityTotals, Sync, close_sync, open_sync
 from b2chat_pipeline.warehouse.ledger import Counts
@@ -28,6 +29,12 @@ ENTITIES: Mapping[Endpoint, tuple[str, ...]] = {
     CHATS: ("chats", "messages", "agents", "departments", "contacts"),
     CONTACTS: ("contacts",),
 }
+
+
+# Pages read before they are needed: enough to keep the connection busy, few enough to hold in memory.
+PAGES_AHEAD = 4
+
+PagesTold = Generator[PageTold, None, None]
 
 
 class NothingStoredError(LoadError):
@@ -128,7 +135,7 @@ class _Running:
             hours = [hour for hour in self._order.hours if read.window.start <= hour.start < read.window.end]
             try:
                 for day in self._days(self._reader.pages_of(read, self._sync.id), hours):
-                    record_hours_read(self._tools.reading, self._order.endpoint, _hours_read(day))
+                    record_hours_read(self._tools.books, self._order.endpoint, _hours_read(day.day))
                     self._settle(day)
             except B2ChatError as error:
                 done = self._outcome.told.keys() | self._outcome.failed.keys()
@@ -149,15 +156,18 @@ class _Running:
             for day in self._days(told_pages(pages, self._order.endpoint, self._tools.clock), hours):
                 self._settle(day)
 
-    def _days(self, pages: Iterable[PageTold], hours: Sequence[Window]) -> Iterator[DayTold]:
-        return days_told(pages, hours, self._tools.clock)
+    def _days(self, pages: PagesTold, hours: Sequence[Window]) -> Iterator[PreparedDay]:
+        """The days of some pages. Pages are read and days decoded while the day before is written."""
+        days = days_told(ahead(pages, depth=PAGES_AHEAD), hours, self._tools.clock)
+        return ahead((self._loader.prepare(day) for day in days), depth=1)
 
-    def _settle(self, day: DayTold) -> None:
+    def _settle(self, prepared: PreparedDay) -> None:
         """Load a day where loading is ordered, and note what became of its hours."""
+        day = prepared.day
         self._outcome.told |= {read.hour: read.records for read in _hours_read(day)}
         if not self._order.load:
             return
-        loaded = self._loader.load(day)
+        loaded = self._loader.load(prepared)
         for window in day.hours:
             self._outcome.failed.pop(window.start, None)  # it may have failed in an earlier walk over the list
         for (entity, hour), counts in loaded.tally.items():

@@ -6,6 +6,7 @@ Not here: what a value means (`mapping.py`, `contacts.py`).
 from hashlib import blake2b
 
 import msgspec
+from psycopg.types.json import Jsonb
 
 from b2chat_pipeline.b2chat.contract import REPLACEMENT
 
@@ -26,6 +27,11 @@ class UnstorableError(Exception):
 def content_hash(*values: object) -> bytes:
     """A hash over mapped values; equal hashes mean that nothing the tables hold has changed."""
     return blake2b(msgspec.json.encode((MAPPING_VERSION, *values)), digest_size=16).digest()
+
+
+def jsonb(value: object) -> Jsonb | None:
+    """A value for a jsonb column; None stays NULL, which means "not told"."""
+    return None if value is None else Jsonb(value)
 
 
 def check_key(key: str, path: str) -> None:

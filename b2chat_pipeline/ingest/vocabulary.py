@@ -39,4 +39,4 @@ def chat_provider(raw: str | None) -> str:
 
 def message_type(raw: str) -> str:
     """text, image, or file for everything else (audio, video, documents, places, contact cards)."""
-    return _MESSAGE_TYPE.get(raw.strip().upper(), "file")
+    return _MESSAGE_TYPE.get(raw) or _MESSAGE_TYPE.get(raw.strip().upper(), "file")

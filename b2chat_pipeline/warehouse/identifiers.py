@@ -7,10 +7,11 @@ whoever loads it, in whatever order, so loading is idempotent by construction an
 
 import secrets
 import time
+from collections.abc import Callable
 from datetime import datetime
 from hashlib import blake2b
 
-_SEPARATOR = b"\x1f"
+SEPARATOR = "\x1f"
 
 
 def new_id() -> str:
@@ -20,8 +21,19 @@ def new_id() -> str:
 
 def derived_id(order: int, *parts: str) -> str:
     """The key of a thing of the source: `c`, a number to sort by, 96 bits of the hash over `parts`."""
-    digest = blake2b(_SEPARATOR.join(part.encode("utf-8", "surrogatepass") for part in parts), digest_size=12)
-    return f"c{order:010x}{digest.hexdigest()}"
+    return derived_ids(*parts[:-1])(order, parts[-1])
+
+
+def derived_ids(*first: str) -> Callable[[int, str], str]:
+    """Makes keys of things whose parts begin alike, from a number to sort by and their other parts, joined."""
+    begun = blake2b("".join(f"{part}{SEPARATOR}" for part in first).encode("utf-8", "surrogatepass"), digest_size=12)
+
+    def make(order: int, rest: str) -> str:
+        whole = begun.copy()
+        whole.update(rest.encode("utf-8", "surrogatepass"))
+        return f"c{order:010x}{whole.hexdigest()}"
+
+    return make
 
 
 def epoch_seconds(instant: datetime) -> int:

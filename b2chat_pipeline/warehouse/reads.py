@@ -6,9 +6,11 @@ A page and the move of its checkpoint commit together, so a read can always go o
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import msgspec
 from psycopg import Connection
 from psycopg.types.json import Jsonb
 
@@ -117,6 +119,9 @@ def insert_page(connection: Connection, sync_id: str, page: PageToStore, *, now:
 def storable_json(body: bytes) -> str:
     """A body as the text of a `json` column: as received where it is JSON, else as a JSON string."""
     text = body.decode("utf-8", "replace")
+    with suppress(msgspec.DecodeError, UnicodeDecodeError):
+        msgspec.json.decode(body, type=msgspec.Raw)
+        return text
     try:
         # Numbers are not converted: PostgreSQL takes any, but none of Python's constants such as NaN.
         json.loads(text, parse_int=str, parse_float=str, parse_constant=_no_constant)

@@ -6,39 +6,22 @@ touch the same rows lock them in the same order.
 """
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from psycopg import Connection, sql
-from psycopg.types.json import Jsonb
 
 
-def copy_rows(connection: Connection, table: str, rows: Sequence[NamedTuple], *, json: Collection[str] = ()) -> int:
-    """Copy rows into a table whose columns their fields name, and return how many. `json` names the jsonb columns."""
-    if not rows:
-        return 0
-    columns = rows[0]._fields
+def copy_rows(connection: Connection, table: str, columns: Sequence[str], rows: Iterable[NamedTuple]) -> int:
+    """Copy rows, whose fields are the columns, into a table, one in memory at a time; returns how many."""
     statement = sql.SQL("copy {} ({}) from stdin").format(sql.Identifier(table), _names(columns))
-    places = [columns.index(name) for name in json]
     with connection.cursor() as cursor:
         with cursor.copy(statement) as copy:
-            for row in _with_json(rows, places):
+            for row in rows:
                 copy.write_row(row)
         return cursor.rowcount
 
 
-def _with_json(rows: Iterable[Sequence[Any]], places: Sequence[int]) -> Iterable[Sequence[Any]]:
-    """The rows with the values at some places wrapped as jsonb; None stays NULL."""
-    for row in rows:
-        if any(row[place] is not None for place in places):
-            values = list(row)
-            for place in places:
-                values[place] = None if row[place] is None else Jsonb(row[place])
-            yield values
-        else:
-            yield row
-
-
-def stage_rows(connection: Connection, table: str, rows: Sequence[NamedTuple], *, json: Collection[str] = ()) -> str:
+def stage_rows(connection: Connection, table: str, rows: Sequence[NamedTuple]) -> str:
     """Copy rows into the staging table of `table` and return its name. It is empty again after the transaction."""
     name = f"stage_{table}"
     columns = rows[0]._fields
@@ -47,7 +30,7 @@ def stage_rows(connection: Connection, table: str, rows: Sequence[NamedTuple], *
             sql.Identifier(name), _names(columns), sql.Identifier("public", table)
         )
     )
-    copy_rows(connection, name, rows, json=json)
+    copy_rows(connection, name, columns, rows)
     return name
 
 

@@ -1,0 +1,54 @@
+"""Makes things one step ahead of their use, in a thread: reading and decoding go on while PostgreSQL writes.
+
+Not here: what is made.
+"""
+
+import queue
+import threading
+from collections.abc import Generator, Iterator
+from typing import TypeVar
+
+T = TypeVar("T")
+
+# Seconds that leaving early waits for a request in flight.
+_PATIENCE = 10.0
+
+
+def ahead(items: Generator[T, None, None], *, depth: int) -> Iterator[T]:
+    """The items, made in a thread of their own, at most `depth` of them before they are asked for.
+
+    An error in the making is raised here, after the items before it. Leaving early closes the generator, in its thread.
+    """
+    made: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue()
+    wanted = threading.Semaphore(depth)
+    left = threading.Event()
+
+    def make() -> None:
+        try:
+            while not left.is_set():
+                wanted.acquire()
+                if left.is_set():
+                    break
+                made.put((next(items), None))
+        except StopIteration:
+            made.put((None, None))
+        except BaseException as error:  # noqa: BLE001 - raised again where the items are used
+            made.put((None, error))
+        finally:
+            items.close()
+
+    maker = threading.Thread(target=make, name="ahead", daemon=True)
+    maker.start()
+    try:
+        while True:
+            item, error = made.get()
+            if error is not None:
+                raise error
+            if item is None:
+                return
+            wanted.release()
+            yield item
+    finally:
+        left.set()
+        wanted.release()
+        maker.join(_PATIENCE)
