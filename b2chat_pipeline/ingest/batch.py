@@ -82,6 +82,8 @@ class DayWrite:
     synced_at: datetime
     tally: Tally = field(init=False)
     inserted: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    # The entities that have rows in their staging tables.
+    staged: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.tally = deepcopy(self.batch.tally)

@@ -6,11 +6,12 @@ for each other through the whole load. Both steps work on the same staged rows.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import LiteralString, NamedTuple
 
-from b2chat_pipeline.ingest.batch import DayWrite, Mentioned
+from b2chat_pipeline.ingest.batch import ContactTold, DayWrite, Mentioned
 from b2chat_pipeline.ingest.mapping import Parents
-from b2chat_pipeline.ingest.people import agent_id, department_code, department_id, stub_row
+from b2chat_pipeline.ingest.people import agent_id, department_code, department_id, stub_hash, stub_row
 from b2chat_pipeline.ingest.rows import AgentRow, DepartmentRow
 from b2chat_pipeline.warehouse.write import insert_staged, stage_rows, stored_ids
 
@@ -103,7 +104,7 @@ def _update(write: DayWrite, entity: str, statement: LiteralString, told: Mappin
     stored = [key for key in told if key not in write.inserted[entity]]
     if not stored:
         return
-    updated = {row[0] for row in write.connection.execute(statement)}
+    updated = {row[0] for row in write.connection.execute(statement)} if entity in write.staged else set()
     for key in stored:
         counts = write.tally[entity, told[key].hour]
         if key in updated:
@@ -114,11 +115,11 @@ def _update(write: DayWrite, entity: str, statement: LiteralString, told: Mappin
 
 def _insert(write: DayWrite, entity: str, rows: Sequence[NamedTuple], told: Mapping[str, Mentioned]) -> dict[str, str]:
     """Stage the rows, insert those that are not stored, and return the ids of all by their keys."""
-    if not rows:
-        return {}
     key = _KEYS[entity]
-    stage_rows(write.connection, entity, rows)
-    write.inserted[entity] = insert_staged(write.connection, entity, rows[0]._fields, key)
+    if rows:
+        stage_rows(write.connection, entity, rows)
+        write.staged.add(entity)
+        write.inserted[entity] = insert_staged(write.connection, entity, rows[0]._fields, key)
     for inserted in write.inserted[entity]:
         write.tally[entity, told[inserted].hour].inserted += 1
     return stored_ids(write.connection, entity, key, told)
@@ -171,8 +172,27 @@ def _insert_agents(write: DayWrite, departments: Mapping[str, str]) -> dict[str,
 
 
 def _insert_contacts(write: DayWrite) -> dict[str, str]:
+    """Most contacts of most batches are stored and the same: only the others are worth a row."""
+    told = write.batch.contacts
+    stored = {row[0]: _StoredContact(*row[1:]) for row in write.connection.execute(_STORED_CONTACTS, (list(told),))}
     rows = [
-        stub_row(told.stub, read_at=told.told_by.read_at, seen_at=told.seen_at, synced_at=write.synced_at)
-        for _, told in sorted(write.batch.contacts.items())
+        stub_row(contact.stub, read_at=contact.told_by.read_at, seen_at=contact.seen_at, synced_at=write.synced_at)
+        for key, contact in sorted(told.items())
+        if key not in stored or _is_news(contact, stored[key])
     ]
-    return _insert(write, "contacts", rows, write.batch.contacts)
+    return _insert(write, "contacts", rows, told)
+
+
+_STORED_CONTACTS = "select b2chat_id, is_full, row_hash, last_seen_at from contacts where b2chat_id = any(%s)"
+
+
+class _StoredContact(NamedTuple):
+    is_full: bool
+    row_hash: bytes
+    last_seen_at: datetime | None
+
+
+def _is_news(told: ContactTold, stored: _StoredContact) -> bool:
+    if stored.last_seen_at is None or told.seen_at > stored.last_seen_at:
+        return True
+    return not stored.is_full and stored.row_hash != stub_hash(told.stub)

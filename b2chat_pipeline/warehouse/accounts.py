@@ -9,7 +9,7 @@ from datetime import datetime
 from psycopg import Connection
 
 from b2chat_pipeline.settings import OperatorError
-from b2chat_pipeline.warehouse.identifiers import derived_id
+from b2chat_pipeline.warehouse.identifiers import derived_id, new_id
 
 # Scheduled work belongs to this row.
 SYSTEM_USER = "system"
@@ -65,7 +65,7 @@ def hold_zone(connection: Connection, zone: str, *, now: datetime) -> None:
         "insert into system_settings (id, key, value, category, description, is_system_setting, created_at, updated_at)"
         " values (%s, %s, %s, 'b2chat', 'Time zone the tables were loaded in.', true, %s, %s)"
         " on conflict (key) do nothing",
-        (derived_id(0, "setting", _LOADED_ZONE), _LOADED_ZONE, zone, now, now),
+        (new_id(), _LOADED_ZONE, zone, now, now),
     )
     row = connection.execute("select value from system_settings where key = %s", (_LOADED_ZONE,)).fetchone()
     loaded = row[0] if row else zone

@@ -13,7 +13,7 @@ import psycopg
 from psycopg import Connection
 from psycopg.types.json import Jsonb
 
-from b2chat_pipeline.warehouse.identifiers import derived_id, new_id
+from b2chat_pipeline.warehouse.identifiers import new_id
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def _touch_state(connection: Connection, entity: str, now: datetime) -> None:
         "insert into sync_states (id, entity_type, sync_status, created_at, updated_at)"
         " values (%s, %s, 'running', %s, %s)"
         " on conflict (entity_type) do update set sync_status = 'running', updated_at = excluded.updated_at",
-        (derived_id(0, "sync_state", entity), entity, now, now),
+        (new_id(), entity, now, now),
     )
 
 
