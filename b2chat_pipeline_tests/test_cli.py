@@ -131,7 +131,7 @@ def test_an_address_without_a_database_or_sense_is_one_sentence(b2chat: Command,
         ("2025-03-03", "2025-02-30", "'2025-02-30' is no day and no time: "),
         ("2025-03-01", "2025-03-04", "2025-03-01 .. 2025-03-04 is not on offer: hours from 2025-03-03-00:00 to "),
         ("2025-03-03", "2999-01-01", "2025-03-03 .. 2999-01-01 is not on offer: "),
-        ("2025-03-03T10:10", "2025-03-03T10:50", "2025-03-03T10:10 .. 2025-03-03T10:50 holds no whole hour: "),
+        ("2025-03-03T10:10", "2025-03-03T10:50", "2025-03-03T10:10 .. 2025-03-03T10:50 cuts an hour in two: "),
     ],
 )
 def test_a_range_that_cannot_be_loaded_is_one_sentence(b2chat: Command, start: str, end: str, beginning: str) -> None:

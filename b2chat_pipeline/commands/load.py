@@ -68,10 +68,9 @@ def hours_between(account: Account, start: str, end: str) -> list[str]:
             f"{start} .. {end} is not on offer: {offered if newest else 'no hour is over yet'} (B2CHAT_START_DATE, and"
             " the last hour that is over)."
         )
-    keys = list(partitions.get_partition_keys_in_time_window(dg.TimeWindow(first, last)))
-    if not keys:
-        raise SettingsError(f"{start} .. {end} holds no whole hour: begin and end on the hour.")
-    return keys
+    if any((bound.minute, bound.second, bound.microsecond) != (0, 0, 0) for bound in (first, last)):
+        raise SettingsError(f"{start} .. {end} cuts an hour in two: begin and end on the hour.")
+    return list(partitions.get_partition_keys_in_time_window(dg.TimeWindow(first, last)))
 
 
 def _instant(text: str, account: Account) -> datetime:

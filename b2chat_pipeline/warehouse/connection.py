@@ -30,7 +30,7 @@ def connect(url: str, *, purpose: str) -> Connection:
             application_name=f"b2chat {purpose}",
             options=f"-c timezone=UTC -c lock_timeout={LOCK_TIMEOUT}",
         )
-    except psycopg.OperationalError:
+    except (psycopg.OperationalError, psycopg.ProgrammingError):
         # The driver's own text may repeat parts of the address.
         raise WarehouseUnavailableError(
             "the warehouse does not answer: start it with `b2chat dev`, or correct B2CHAT_DATABASE_URL."
