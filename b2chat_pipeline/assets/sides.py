@@ -11,11 +11,11 @@ import dagster as dg
 
 from b2chat_pipeline.assets.columns import table_metadata
 from b2chat_pipeline.assets.shell import sync_hours
-from b2chat_pipeline.b2chat.contract import CHATS, CONTACTS
+from b2chat_pipeline.b2chat.contract import CHATS, CONTACTS, Endpoint
 from b2chat_pipeline.resources import B2ChatResource, WarehouseResource
 
-CHAT_ASSETS = ("chat_pages", "departments", "agents", "chats", "messages")
-CONTACT_ASSETS = ("contact_pages", "contacts")
+# The assets of both sides, each after those it depends on.
+ASSETS = ("chat_pages", "departments", "agents", "chats", "messages", "contact_pages", "contacts")
 POOL = "b2chat_api"
 OWNERS = ["team:data-engineering"]
 # A day's hours cost the API as many requests as one of them, since it can only be asked for days. Runs of 24 hours
@@ -57,31 +57,14 @@ def chats_side(partitions: dg.HourlyPartitionsDefinition) -> dg.AssetsDefinition
             "One row per message told of the hour's chats. Of chats that an agent started, the API tells none.",
         ),
     ]
-
-    @dg.multi_asset(
-        name="chats_side",
-        specs=specs,
-        partitions_def=partitions,
-        backfill_policy=dg.BackfillPolicy.multi_run(HOURS_PER_RUN),
-        can_subset=True,
-        pool=POOL,
-    )
-    def load_chats(
-        context: dg.AssetExecutionContext, warehouse: WarehouseResource, b2chat: B2ChatResource
-    ) -> Iterator[dg.MaterializeResult[None]]:
-        yield from sync_hours(context, warehouse, b2chat, endpoint=CHATS, assets=CHAT_ASSETS)
-
-    return load_chats
+    return _side("chats_side", CHATS, specs, partitions)
 
 
 def contacts_side(partitions: dg.HourlyPartitionsDefinition) -> dg.AssetsDefinition:
     """Pages of /contacts/export, and the contacts that come out of them."""
     specs = [
         _spec(
-            "contact_pages",
-            [],
-            "api_response_logs",
-            "Pages of `/contacts/export` as received, with their checkpoints.",
+            "contact_pages", [], "api_response_logs", "Pages of `/contacts/export` as received, with their checkpoints."
         ),
         _spec(
             "contacts",
@@ -90,21 +73,29 @@ def contacts_side(partitions: dg.HourlyPartitionsDefinition) -> dg.AssetsDefinit
             "One row per contact updated in the hour, in full. Contacts known from chats only are rows too, but stubs.",
         ),
     ]
+    return _side("contacts_side", CONTACTS, specs, partitions)
+
+
+def _side(
+    name: str, endpoint: Endpoint, specs: Sequence[dg.AssetSpec], partitions: dg.HourlyPartitionsDefinition
+) -> dg.AssetsDefinition:
+    """One step for the assets of one endpoint; the first of them is its pages."""
+    assets = [spec.key.to_user_string() for spec in specs]
 
     @dg.multi_asset(
-        name="contacts_side",
+        name=name,
         specs=specs,
         partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.multi_run(HOURS_PER_RUN),
         can_subset=True,
         pool=POOL,
     )
-    def load_contacts(
+    def load_side(
         context: dg.AssetExecutionContext, warehouse: WarehouseResource, b2chat: B2ChatResource
     ) -> Iterator[dg.MaterializeResult[None]]:
-        yield from sync_hours(context, warehouse, b2chat, endpoint=CONTACTS, assets=CONTACT_ASSETS)
+        yield from sync_hours(context, warehouse, b2chat, endpoint=endpoint, assets=assets)
 
-    return load_contacts
+    return load_side
 
 
 def _spec(key: str, deps: Sequence[str], table: str, description: str) -> dg.AssetSpec:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from b2chat_pipeline.assets.sides import CHAT_ASSETS, CONTACT_ASSETS
+from b2chat_pipeline.assets.sides import ASSETS
 from b2chat_pipeline.commands.progress import Advance
 from b2chat_pipeline.commands.project import project_folder
 from b2chat_pipeline.settings import OperatorError
@@ -72,7 +72,7 @@ def _hours(run: dg.DagsterRun, keys: Sequence[str]) -> int:
 
 def _launch(keys: Sequence[str], tags: Mapping[str, str]) -> str:
     params = {
-        "assetSelection": [{"path": [asset]} for asset in (*CHAT_ASSETS, *CONTACT_ASSETS)],
+        "assetSelection": [{"path": [asset]} for asset in ASSETS],
         "partitionNames": list(keys),
         "tags": [{"key": key, "value": value} for key, value in tags.items()],
         "title": f"b2chat load {keys[0]} .. {keys[-1]}",
