@@ -14,14 +14,13 @@ import psycopg
 import pytest
 
 import b2chat_pipeline
-from b2chat_pipeline.assets.sides import CHAT_ASSETS, CONTACT_ASSETS
+from b2chat_pipeline.assets.sides import ASSETS
 from b2chat_pipeline.definitions import build_definitions
 from b2chat_pipeline.partitions import hourly_partitions
 from b2chat_pipeline.settings import read_account
 from b2chat_pipeline.simulator import Clock, Simulator, World
 
 PROJECT = Path(b2chat_pipeline.__file__).parents[1]
-ASSETS = (*CHAT_ASSETS, *CONTACT_ASSETS)
 ADMIN = "admin@example.test"
 FIRST_DAY = date(2025, 3, 3)
 BUSY_WORLD = World(first_day=FIRST_DAY, zone=ZoneInfo("America/Bogota"), chats_per_day=60)

@@ -8,10 +8,10 @@ import dagster as dg
 import psycopg
 import pytest
 
+from b2chat_pipeline.assets.sides import ASSETS
 from b2chat_pipeline.simulator import Fault, dropped_record
 from b2chat_pipeline.simulator.expectation import expected
 from b2chat_pipeline_tests.dagster_support import (
-    ASSETS,
     BUSY_WORLD,
     FIRST_DAY,
     NOW,

@@ -5,10 +5,10 @@ from datetime import date, timedelta
 
 import pytest
 
+from b2chat_pipeline.assets.sides import ASSETS
 from b2chat_pipeline.simulator.expectation import expected
 from b2chat_pipeline_tests.dagster_support import (
     ADMIN,
-    ASSETS,
     BUSY_WORLD,
     FIRST_DAY,
     NOW,

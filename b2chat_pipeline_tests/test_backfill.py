@@ -9,11 +9,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from b2chat_pipeline.assets.sides import ASSETS
 from b2chat_pipeline.commands.ports import free_port
 from b2chat_pipeline.simulator import Clock, Simulator
 from b2chat_pipeline.simulator.expectation import Expectation, expected
 from b2chat_pipeline_tests.command_support import Home, home_in, wait_for_line, wait_until_none
-from b2chat_pipeline_tests.dagster_support import ASSETS, BUSY_WORLD, FIRST_DAY, NOW, account_environment
+from b2chat_pipeline_tests.dagster_support import BUSY_WORLD, FIRST_DAY, NOW, account_environment
 
 LAST_DAY = date(2025, 3, 5)
 

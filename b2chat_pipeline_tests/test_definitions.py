@@ -11,8 +11,9 @@ import psycopg
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
+from b2chat_pipeline.assets.sides import ASSETS
 from b2chat_pipeline.definitions import build_definitions
-from b2chat_pipeline_tests.dagster_support import ASSETS, account_environment
+from b2chat_pipeline_tests.dagster_support import account_environment
 
 GOOD = account_environment("http://127.0.0.1:1", "postgresql://u@127.0.0.1:1/d")
 # What an import of the definitions may cost every run, in processor seconds beyond Dagster's own import.
