@@ -76,9 +76,10 @@ class AccountClock:
             steady = _steady_day(self.zone, text[:10])
             if steady is not None and len(text) == _CLOCK_LENGTH:
                 local = datetime.fromisoformat(text)
-                seconds = local.hour * 3600 + local.minute * 60 + local.second
-                return Stamp(steady.midnight + seconds, text + steady.offset)
-        except ValueError:
+                if local.tzinfo is None:
+                    seconds = local.hour * 3600 + local.minute * 60 + local.second
+                    return Stamp(steady.midnight + seconds, text + steady.offset)
+        except (ValueError, OverflowError):
             return None
         instant, flag = self.read(text)
         return None if instant is None else Stamp(instant.timestamp(), instant.isoformat(), flag)

@@ -128,17 +128,22 @@ def test_half_hour_zones_have_whole_hours_of_their_own() -> None:
     [
         *("0000-00-00", "0000-00-00 00:00:00", "20250-03-03 10:00:00", "2025-02-30 10:00:00", "2025-03-03 24:00:00"),
         *("", "yesterday", "1741000000", "03/03/2025 10:00", "0001-01-01 00:00:00\x00", "9999-12-31 23:59:59"),
+        *("0001-01-01 00:00:00", "2025-03-03 10:00+05"),
     ],
 )
 def test_what_is_no_time_is_unreadable_and_raises_nothing(text: str) -> None:
-    assert AccountClock(ZoneInfo("America/Bogota")).read(text) == ClockReading(None, "unreadable")
+    clock = AccountClock(ZoneInfo("America/Bogota"))
+
+    assert clock.read(text) == ClockReading(None, "unreadable")
+    assert clock.stamp(text) is None
 
 
-@given(st.text())
-def test_any_text_reads_as_an_instant_or_as_unreadable(text: str) -> None:
-    reading = NEW_YORK.read(text)
+@given(st.text() | st.from_regex(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:+.-]{8}", fullmatch=True))
+def test_any_text_reads_as_an_instant_or_as_unreadable_and_a_stamp_says_the_same(text: str) -> None:
+    reading, stamp = NEW_YORK.read(text), NEW_YORK.stamp(text)
 
-    assert (reading.instant is None) == (reading.flag == "unreadable")
+    assert (reading.instant is None) == (reading.flag == "unreadable") == (stamp is None)
+    assert stamp is None or stamp.epoch == reading.instant.timestamp()  # type: ignore[union-attr]
 
 
 def test_a_time_that_tells_its_own_offset_is_taken_at_its_word() -> None:
