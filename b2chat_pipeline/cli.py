@@ -78,6 +78,40 @@ def upgrade() -> None:
         click.echo(f"The warehouse is at revision {REVISION}.")
 
 
+@cli.group()
+def quarantine() -> None:
+    """Records that do not fit the tables: what they are, and trying again."""
+
+
+@quarantine.command("list")
+def list_quarantine() -> None:
+    """Count the open records by entity, reason and path. Shows no personal data."""
+    from b2chat_pipeline.commands.quarantine import list_open
+
+    list_open(_environ())
+
+
+@quarantine.command("show")
+@click.argument("record_id", metavar="ID")
+def show_quarantined(*, record_id: str) -> None:
+    """Show one record as it came. THIS MAY BE PERSONAL DATA: names, numbers, what people wrote."""
+    from b2chat_pipeline.commands.quarantine import show
+
+    show(_environ(), record_id)
+
+
+@quarantine.command("replay")
+@click.option("--id", "record_id", metavar="ID", help="Only this record.")
+@click.option("--entity", type=click.Choice(["chats", "messages", "agents", "contacts"]), help="Only these.")
+@click.option("--user", metavar="EMAIL", help="Whose replay this is in the books; an administrator's address.")
+def replay_quarantine(*, record_id: str | None, entity: str | None, user: str | None) -> None:
+    """Run the open records through today's mapping again. What fits enters once; what does not stays."""
+    from b2chat_pipeline.commands.quarantine import replay
+
+    if not replay(_environ(), record_id=record_id, entity=entity, user=user):
+        sys.exit(1)
+
+
 @cli.command()
 @click.option("--port", type=PORT, default=8000, show_default=True)
 @click.option("--zone", callback=_zone, default="America/Bogota", show_default=True, help="The account's time zone.")

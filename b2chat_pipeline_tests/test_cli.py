@@ -56,13 +56,19 @@ def b2chat(home: Home, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFix
         signal.signal(number, handler)
 
 
+COMMANDS: list[tuple[str, ...]] = [
+    *((), ("demo",), ("dev",), ("load",), ("db",), ("db", "upgrade"), ("simulate",)),
+    *(("quarantine",), ("quarantine", "list"), ("quarantine", "show"), ("quarantine", "replay")),
+]
+
+
 def assert_is_one_sentence(said: Said, beginning: str) -> None:
     assert said.status == 1
     assert said.output == ""
     assert re.fullmatch(rf"b2chat: {re.escape(beginning)}[^\n]*\.\n", said.errors), said.errors
 
 
-@pytest.mark.parametrize("command", [(), ("demo",), ("dev",), ("load",), ("db",), ("db", "upgrade"), ("simulate",)])
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_every_command_explains_itself(b2chat: Command, command: tuple[str, ...]) -> None:
     said = b2chat(*command, "--help")
 

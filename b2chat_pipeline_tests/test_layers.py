@@ -27,7 +27,10 @@ ALLOWED: dict[str, set[str]] = {
     "assets": {"settings", "windows", "policy", "b2chat", "warehouse", "ingest", "partitions", "resources"},
     "automation": {"settings", "windows", "policy", "partitions", "resources", "assets"},
     "definitions": {"settings", "partitions", "resources", "assets", "automation"},
-    "commands": {"settings", "windows", "policy", "warehouse", "partitions", "instance", "assets", "definitions"},
+    "commands": {
+        *("settings", "windows", "policy", "warehouse", "ingest"),
+        *("partitions", "instance", "assets", "definitions"),
+    },
     "cli": {"settings", "commands", "warehouse", "simulator"},
 }
 LIBRARIES = {"", "settings", "windows", "policy", "b2chat", "warehouse", "simulator", "ingest"}

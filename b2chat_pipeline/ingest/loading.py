@@ -7,6 +7,7 @@ Here belongs what commits together: rows, quarantine, ledger, sync log, watermar
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypeVar
 
 import psycopg
 import tenacity
@@ -23,6 +24,8 @@ from b2chat_pipeline.warehouse.ledger import Counts, Rejected, put_aside, write_
 from b2chat_pipeline.warehouse.reads import mark_applied
 from b2chat_pipeline.warehouse.write import lock_day
 from b2chat_pipeline.windows import AccountClock, Window
+
+T = TypeVar("T")
 
 ATTEMPTS = 3
 # Another load was in the way; the same transaction may well succeed now.
@@ -90,14 +93,8 @@ class DayLoader:
         return DayLoaded(tally, failed)
 
     def _attempted(self, prepared: PreparedDay) -> Tally:
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(_IN_THE_WAY),
-            stop=tenacity.stop_after_attempt(ATTEMPTS),
-            wait=tenacity.wait_random(0.05, 0.5),
-            reraise=True,
-        )
         try:
-            return retrying(self._transaction, prepared)
+            return attempted(lambda: self._transaction(prepared))
         except psycopg.Error as error:
             raise _load_error(prepared.day, error) from None
 
@@ -118,13 +115,24 @@ class DayLoader:
             lock_day(self._connection, self._endpoint, day.day.isoformat())
             synced_at = self._now()
             tally = prepared.write(synced_at)
-            _check(day, tally)
+            check_counts(day, tally)
             put_aside(self._connection, self._sync.id, prepared.rejected, now=synced_at)
             write_ledger(self._connection, self._sync.id, tally, now=synced_at)
             mark_applied(self._connection, self._endpoint, day.hours_read_at())
-            totals = {entity: _total(tally, entity) for entity in self._sync.log_ids}
+            totals = {entity: total(tally, entity) for entity in self._sync.log_ids}
             record_progress(self._connection, self._sync, totals, watermark=max(hour.end for hour in day.hours))
         return tally
+
+
+def attempted(transaction: Callable[[], T]) -> T:
+    """Run a transaction, and again where another load is in its way. Raises the last psycopg.Error."""
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(_IN_THE_WAY),
+        stop=tenacity.stop_after_attempt(ATTEMPTS),
+        wait=tenacity.wait_random(0.05, 0.5),
+        reraise=True,
+    )
+    return retrying(transaction)
 
 
 def _only(day: DayTold, hour: Window) -> DayTold:
@@ -132,7 +140,7 @@ def _only(day: DayTold, hour: Window) -> DayTold:
     return DayTold(day.day, [hour], day.sync_id, day.read_at, records)
 
 
-def _check(day: DayTold, tally: Tally) -> None:
+def check_counts(day: DayTold, tally: Tally) -> None:
     """Raises LedgerError where the records received are not all accounted for."""
     for (entity, hour), counts in sorted(tally.items()):
         if counts.received != counts.accounted:
@@ -142,7 +150,8 @@ def _check(day: DayTold, tally: Tally) -> None:
             )
 
 
-def _total(tally: Tally, entity: str) -> EntityTotals:
+def total(tally: Tally, entity: str) -> EntityTotals:
+    """What became of an entity's records in all hours."""
     counts = [count for (name, _), count in tally.items() if name == entity]
     return EntityTotals(
         received=sum(count.received for count in counts),

@@ -1,6 +1,7 @@
 """What became of every record: counts per entity and hour, and the records put aside.
 
-Here belong `ops.ledger` and `ops.quarantine`. Not here: deciding what fits (`ingest/`).
+Here belong `ops.ledger`, and putting records into `ops.quarantine`. Not here: deciding what fits (`ingest/`), taking
+records out again (`quarantine.py`).
 """
 
 import re
@@ -82,17 +83,17 @@ def write_ledger(
 _SIGNATURE = re.compile(r"(https?://[^\s\"?]*)\?[^\s\"]*")
 
 
-def _record_hash(raw_record: str) -> bytes:
+def record_hash(raw_record: str) -> bytes:
     """Tells records apart, however often and with whatever signatures they are told."""
     return blake2b(_SIGNATURE.sub(r"\1", raw_record).encode(), digest_size=16).digest()
 
 
 def put_aside(connection: Connection, sync_id: str, rejected: Iterable[Rejected], *, now: datetime) -> None:
-    """Keep records that do not fit, each once however often it is told."""
+    """Keep records that do not fit, each once however often it is told; one that had been resolved is open again."""
     rows: list[tuple[Any, ...]] = [
         (
             *(new_id(), record.entity, record.endpoint, record.record_key, record.reason, record.json_path),
-            *(record.raw_record, _record_hash(record.raw_record), record.hour),
+            *(record.raw_record, record_hash(record.raw_record), record.hour),
             *(sync_id, record.read_at, now, now),
         )
         for record in rejected
@@ -105,6 +106,6 @@ def put_aside(connection: Connection, sync_id: str, rejected: Iterable[Rejected]
             " values (%s, %s, %s, %s, %s, %s, %s::json, %s, %s, %s, %s, %s, %s)"
             " on conflict (entity, record_hash, reason) do update"
             " set last_seen_at = excluded.last_seen_at, occurrences = ops.quarantine.occurrences + 1,"
-            " sync_id = excluded.sync_id, read_at = excluded.read_at",
+            " sync_id = excluded.sync_id, read_at = excluded.read_at, resolved_at = null, resolution = null",
             rows,
         )

@@ -1,0 +1,105 @@
+"""`b2chat quarantine`: what was put aside and why, one record in full, and trying again after a fix.
+
+Not here: what a replay does (`ingest/quarantine.py`).
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from b2chat_pipeline.commands.databases import open_databases
+from b2chat_pipeline.settings import OperatorError, read_account
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+_HEADINGS = ("entity", "reason", "path", "records", "first seen", "last seen", "newest")
+
+
+class NoSuchRecordError(OperatorError):
+    """An id names no record in quarantine, or no open one."""
+
+
+def list_open(environ: Mapping[str, str]) -> None:
+    """Print how many records are open, by entity, reason and path."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from b2chat_pipeline.warehouse.quarantine import open_groups
+
+    with _connected(environ) as (_, connection):
+        groups = open_groups(connection)
+    if not groups:
+        click.echo("The quarantine holds no open record.")
+        return
+    table = Table(*_HEADINGS)
+    for it in groups:
+        seen = (f"{moment:%Y-%m-%d %H:%M}" for moment in (it.first_seen_at, it.last_seen_at))
+        table.add_row(it.entity, it.reason, it.json_path, f"{it.records:,}", *seen, it.newest_id)
+    # As wide as it needs to be where nobody watches: an id cut in two is of no use.
+    console = Console()
+    Console(width=None if console.is_terminal else 200, markup=False).print(table)
+
+
+def show(environ: Mapping[str, str], record_id: str) -> None:
+    """Print one record in full. Raises NoSuchRecordError."""
+    from b2chat_pipeline.warehouse.quarantine import quarantined
+
+    with _connected(environ) as (_, connection):
+        record = quarantined(connection, record_id)
+    if record is None:
+        raise NoSuchRecordError(f"{record_id!r} is no record in quarantine: see `b2chat quarantine list`.")
+    click.echo(f"{record.entity} of {record.endpoint}, read {record.read_at:%Y-%m-%d %H:%M:%S} UTC")
+    click.echo(f"{record.json_path}: {record.reason}")
+    if record.resolved_at is not None:
+        click.echo(f"resolved {record.resolved_at:%Y-%m-%d %H:%M:%S} UTC: {record.resolution}")
+    click.echo(_pretty(record.raw_record))
+
+
+def replay(environ: Mapping[str, str], *, record_id: str | None, entity: str | None, user: str | None) -> bool:
+    """Try open records again, print what became of them, and return whether all could be tried."""
+    from b2chat_pipeline.ingest.quarantine import Workplace, replay_all
+    from b2chat_pipeline.warehouse.accounts import ensure_users, hold_zone, user_id
+    from b2chat_pipeline.warehouse.connection import connect
+    from b2chat_pipeline.warehouse.quarantine import open_records
+    from b2chat_pipeline.windows import AccountClock
+
+    zone = read_account(environ).zone
+    with _connected(environ) as (url, books), connect(url, purpose="load") as loading:
+        hold_zone(books, zone.key, now=_utc_now())
+        ensure_users(books, (), now=_utc_now())
+        records = open_records(books, record_id=record_id, entity=entity)
+        if record_id is not None and not records:
+            raise NoSuchRecordError(f"{record_id!r} is no open record in quarantine: see `b2chat quarantine list`.")
+        place = Workplace(loading, books, AccountClock(zone), _utc_now, user_id(books, user))
+        replayed = replay_all(records, place)
+    for resolution in sorted(set(replayed.resolved.values())):
+        click.echo(f"{list(replayed.resolved.values()).count(resolution):,} resolved: {resolution}.")
+    click.echo(f"{len(replayed.open):,} still do not fit.")
+    for sentence in sorted(set(replayed.failed.values())):
+        click.echo(f"{list(replayed.failed.values()).count(sentence):,} could not be tried: {sentence}")
+    return not replayed.failed
+
+
+@contextmanager
+def _connected(environ: Mapping[str, str]) -> "Iterator[tuple[str, Connection]]":
+    """The warehouse's address and a connection to it."""
+    from b2chat_pipeline.warehouse.connection import connect
+
+    with open_databases(environ) as databases, connect(databases.warehouse, purpose="quarantine") as connection:
+        yield databases.warehouse, connection
+
+
+def _pretty(raw_record: str) -> str:
+    try:
+        return json.dumps(json.loads(raw_record), indent=2, ensure_ascii=True)
+    except (ValueError, RecursionError):
+        return raw_record
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)

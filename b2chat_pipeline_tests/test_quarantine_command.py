@@ -1,0 +1,56 @@
+"""The `b2chat quarantine` command: counts without personal data, one record on request, trying again."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from b2chat_pipeline.warehouse.connection import connect
+from b2chat_pipeline.warehouse.ledger import Rejected, put_aside
+from b2chat_pipeline_tests.command_support import Home, Said, home_in
+from b2chat_pipeline_tests.dagster_support import PROJECT, account_environment
+
+READ_AT = datetime(2025, 3, 4, 12, tzinfo=UTC)
+HOUR = datetime(2025, 3, 3, 14, tzinfo=UTC)
+GOOD = '{"chat_id": "chat-1", "created_at": "2025-03-03 09:10:00", "alias": "Ana Invented"}'
+BAD = '{"chat_id": "chat-2", "created_at": "2025-03-03 09:10:00", "alias": 7}'
+
+
+@pytest.fixture
+def home(server_directory: Path) -> Iterator[Home]:
+    with home_in(server_directory) as home:
+        yield home
+
+
+def test_what_was_put_aside_is_listed_shown_and_tried_again(home: Home, database_url: str) -> None:
+    settings = account_environment("http://127.0.0.1:1", database_url)
+    settings |= {"DAGSTER_DATABASE_URL": database_url, "PYTHONPATH": str(PROJECT)}
+
+    def b2chat(*arguments: str) -> Said:
+        return home.run(["b2chat", "quarantine", *arguments], settings)
+
+    with connect(database_url, purpose="prepare") as connection:
+        for key, raw in (("chat-1", GOOD), ("chat-2", BAD)):
+            odd = Rejected("chats", "/chats/export", key, "no text", "$.alias", raw, HOUR, READ_AT)
+            put_aside(connection, "a sync", [odd], now=READ_AT)
+        (newest,) = connection.execute("select max(id) from ops.quarantine").fetchone() or ("",)
+
+    listed, shown = b2chat("list"), b2chat("show", newest)
+    replayed, again = b2chat("replay"), b2chat("replay")
+    absent = b2chat("show", "nothing")
+
+    assert listed.status == shown.status == replayed.status == again.status == 0, (listed, shown, replayed, again)
+    assert newest in listed.output
+    assert "no text" in listed.output
+    assert "Invented" not in listed.output
+    assert '"chat_id": "chat-' in shown.output
+    assert replayed.output.splitlines() == [
+        "1 resolved: entered by a replay of the quarantine.",
+        "1 still do not fit.",
+    ]
+    assert again.output == "1 still do not fit.\n"
+    assert (absent.status, absent.errors) == (
+        1,
+        "b2chat: 'nothing' is no record in quarantine: see `b2chat quarantine list`.\n",
+    )
