@@ -2,6 +2,8 @@
 
 Here belongs writing them. Not here: pages and checkpoints (`reads.py`), counts per hour (`ledger.py`).
 `sync_logs` gets one row per entity and run; the row of the side's main entity lends its id to pages and checkpoints.
+A running sync holds an advisory lock on the connection it was opened with. PostgreSQL takes that back when the process
+dies, which is how the next sync knows whose books are never going to be closed.
 """
 
 import traceback
@@ -14,6 +16,10 @@ from psycopg import Connection
 from psycopg.types.json import Jsonb
 
 from b2chat_pipeline.warehouse.identifiers import new_id
+
+
+class SyncDiedError(Exception):
+    """A sync whose process ended without closing its books."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +57,15 @@ def open_sync(
     metadata: Mapping[str, object],
     now: datetime,
 ) -> Sync:
-    """Open the books of a run. The first entity is the main one."""
+    """Open the books of a run, and close those of dead runs. The first entity is the main one.
+
+    The connection must be the caller's own until `close_sync`: it holds the lock that says that the run is alive.
+    """
     log_ids = {entity: new_id() for entity in entities}
     sync = Sync(log_ids, entities[0], user_id, run_id, now)
     details = {**metadata, "run_id": run_id, "sync_id": sync.id}
+    _close_dead(connection, entities, now=now)
+    _hold(connection, sync.id)
     with connection.transaction():
         for entity in sorted(entities):
             connection.execute(
@@ -65,6 +76,49 @@ def open_sync(
             _touch_state(connection, entity, now)
         _audit(connection, sync, "sync.start", details, now=now, error=None)
     return sync
+
+
+def _hold(connection: Connection, sync_id: str) -> bool:
+    """Whether this connection now owns a sync; false where a living process does."""
+    query = "select pg_try_advisory_lock(hashtextextended(%s, 0))"
+    row = connection.execute(query, (f"b2chat sync {sync_id}",)).fetchone()
+    return row is not None and bool(row[0])
+
+
+def _let_go(connection: Connection, sync_id: str) -> None:
+    connection.execute("select pg_advisory_unlock(hashtextextended(%s, 0))", (f"b2chat sync {sync_id}",))
+
+
+def _close_dead(connection: Connection, entities: Sequence[str], *, now: datetime) -> None:
+    """Close the books of syncs of these entities whose owner is gone."""
+    rows = connection.execute(
+        "select distinct metadata ->> 'sync_id', metadata ->> 'run_id', user_id from sync_logs"
+        " where status = 'in_progress' and entity_type = any(%s) and metadata ? 'sync_id'",
+        (list(entities),),
+    ).fetchall()
+    for sync_id, run_id, user_id in rows:
+        if _hold(connection, sync_id):
+            with connection.transaction():
+                _bury(connection, sync_id, run_id=run_id or "", user_id=user_id, now=now)
+            _let_go(connection, sync_id)
+
+
+def _bury(connection: Connection, sync_id: str, *, run_id: str, user_id: str, now: datetime) -> None:
+    error = SyncDiedError("its process died")
+    rows = connection.execute(
+        "update sync_logs set status = 'error', completed_at = %s, error_message = %s"
+        " where status = 'in_progress' and metadata ->> 'sync_id' = %s returning entity_type",
+        (now, str(error), sync_id),
+    ).fetchall()
+    if not rows:
+        return  # it closed its books itself in this very moment
+    connection.execute(
+        "update sync_states set sync_status = 'error', updated_at = %s where entity_type = any(%s)"
+        " and sync_status = 'running' and not exists (select from sync_logs"
+        " where sync_logs.entity_type = sync_states.entity_type and status = 'in_progress')",
+        (now, [row[0] for row in rows]),
+    )
+    record_error(connection, error, sync_id=sync_id, run_id=run_id, user_id=user_id, now=now)
 
 
 def _touch_state(connection: Connection, entity: str, now: datetime) -> None:
@@ -117,6 +171,7 @@ def close_sync(
             record_error(connection, error, sync_id=sync.id, run_id=sync.run_id, user_id=sync.user_id, now=now)
         for entity in sorted(sync.log_ids):
             _close_state(connection, entity, totals.get(entity, EntityTotals(0, 0, 0)), sync, status=status, now=now)
+    _let_go(connection, sync.id)
 
 
 def _close_state(
