@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 ARGS ?=
 
-.PHONY: help install demo dev test check format docs clean
+.PHONY: help install demo dev test check format docs bench clean
 
 help: ## Show the targets.
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-8s %s\n", $$1, $$2}'
@@ -49,6 +49,9 @@ docs: $(INSTALLED) ## Write the generated parts of the documentation.
 	$(BIN)/python -m b2chat_pipeline.warehouse.documentation > docs/data_dictionary.md
 	$(BIN)/python -m b2chat_pipeline.assets.columns
 	$(BIN)/python -c 'from b2chat_pipeline.settings import env_example; print(env_example(), end="")' > .env.example
+
+bench: $(INSTALLED) ## How fast and how small the load is, as ratios: make bench ARGS="--rounds 1 --only loads"
+	$(BIN)/python -m b2chat_pipeline_tests.bench $(ARGS)
 
 clean: ## Remove the virtual environment and what the demo keeps.
 	rm -rf $(VENV) .b2chat build
