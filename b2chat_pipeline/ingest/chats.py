@@ -1,13 +1,14 @@
 """Writes one account-local day of chats with their messages and everybody they refer to, in one transaction.
 
 Here belongs what is new, what has changed, what is left alone. Not here: the people (`parents.py`), the mapping
-(`mapping.py`), the messages of chats that are known already (`messages.py`).
+(`mapping.py`), the messages of chats that are known already (`messages.py`), chats that are no longer told
+(`absences.py`).
 
 Newer means read later. A page read before the one an hour was last loaded from inserts what is missing and changes
 nothing. A chat whose hashes are equal is skipped.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
@@ -15,11 +16,14 @@ from itertools import chain
 from psycopg import Connection
 
 from b2chat_pipeline.b2chat.contract import CHATS
+from b2chat_pipeline.ingest.absences import miss_absent, tell_chats
 from b2chat_pipeline.ingest.batch import ChatBatch, DayWrite, Telling, count_chat, count_messages
+from b2chat_pipeline.ingest.days import DayTold
 from b2chat_pipeline.ingest.mapping import Parents, chat_row, message_rows
 from b2chat_pipeline.ingest.messages import merge_messages, recount_messages
 from b2chat_pipeline.ingest.parents import insert_parents, update_parents
 from b2chat_pipeline.ingest.rows import ChatRow, MessageRow
+from b2chat_pipeline.warehouse.history import Absence, chat_absences, record_changes
 from b2chat_pipeline.warehouse.reads import applied_reads
 from b2chat_pipeline.warehouse.write import copy_rows, stage_rows
 
@@ -51,43 +55,71 @@ class _Stored:
     row_hash: bytes
     messages_hash: bytes | None
     read_at: datetime
+    # Soft-deleted because the source no longer told it.
+    absent: bool
 
 
-def write_chats(connection: Connection, batch: ChatBatch, *, synced_at: datetime) -> DayWrite:
-    """Write a batch within the caller's transaction, and return what became of each record."""
+@dataclass(frozen=True)
+class _Known:
+    """The stored chats of a batch, and what the reads before this one told of them."""
+
+    stored: Mapping[str, _Stored]
+    applied: Mapping[datetime, datetime]
+    absences: Mapping[str, Absence]
+
+    def told_at(self, telling: Telling) -> datetime:
+        """When the newest answer was read that told the chat as it is stored."""
+        chat = self.stored[telling.chat.key]
+        absence = self.absences.get(chat.id)
+        # The newest read of the hour did not tell a chat that is absent.
+        last = absence.told_at if absence else self.applied.get(telling.hour, chat.read_at)
+        return max(chat.read_at, last)
+
+    def same(self, telling: Telling) -> bool:
+        """Whether nothing differs. No messages told is no news of messages."""
+        chat, stored = telling.chat, self.stored[telling.chat.key]
+        if stored.absent and self._revived(telling, stored):
+            return False
+        return chat.row_hash == stored.row_hash and chat.messages_hash in (None, stored.messages_hash)
+
+    def _revived(self, telling: Telling, stored: _Stored) -> bool:
+        absence = self.absences.get(stored.id)
+        return absence is None or not absence.deletes(told_at=telling.read_at)
+
+
+def write_chats(connection: Connection, batch: ChatBatch, day: DayTold, *, synced_at: datetime) -> DayWrite:
+    """Write a day's batch within the caller's transaction, and return what became of each record."""
     write = DayWrite(connection, batch, synced_at)
     parents = insert_parents(write)
-    stored = _stored_chats(connection, list(batch.chats))
-    applied = applied_reads(connection, CHATS, sorted({telling.hour for telling in batch.chats.values()}))
+    known = _known(connection, batch, day)
     new, changed = [], []
     for key in sorted(batch.chats):
         telling = batch.chats[key]
-        known = stored.get(key)
-        if known is None:
+        if key not in known.stored:
             new.append(telling)
-        elif _same(telling, known):
+        elif known.same(telling):
             _count(write, telling, "unchanged")
-        elif telling.read_at < max(known.read_at, applied.get(telling.hour, known.read_at)):
+        elif telling.read_at < known.told_at(telling):
             _count(write, telling, "older")
         else:
             changed.append(telling)
     _insert(write, new, parents)
-    _update(write, changed, stored, parents)
+    _update(write, changed, known, parents, sync_id=day.sync_id)
+    tell_chats(write, day, {key: chat.id for key, chat in known.stored.items()}, known.absences)
+    miss_absent(write, day, known.applied, inserted=new)
     update_parents(write)
     return write
 
 
-def _stored_chats(connection: Connection, keys: list[str]) -> dict[str, _Stored]:
+def _known(connection: Connection, batch: ChatBatch, day: DayTold) -> _Known:
     rows = connection.execute(
-        "select b2chat_id, id, row_hash, messages_hash, read_at from chats where b2chat_id = any(%s)", (keys,)
+        "select b2chat_id, id, row_hash, messages_hash, read_at, coalesce(deletion_reason = 'absent upstream', false)"
+        " from chats where b2chat_id = any(%s)",
+        (list(batch.chats),),
     )
-    return {row[0]: _Stored(*row[1:]) for row in rows}
-
-
-def _same(telling: Telling, stored: _Stored) -> bool:
-    """Whether nothing differs. No messages told is no news of messages."""
-    chat = telling.chat
-    return chat.row_hash == stored.row_hash and chat.messages_hash in (None, stored.messages_hash)
+    stored = {row[0]: _Stored(*row[1:]) for row in rows}
+    applied = applied_reads(connection, CHATS, [hour.start for hour in day.hours])
+    return _Known(stored, applied, chat_absences(connection, [chat.id for chat in stored.values()]))
 
 
 def _count(write: DayWrite, telling: Telling, term: str) -> None:
@@ -111,22 +143,25 @@ def _insert(write: DayWrite, tellings: Sequence[Telling], parents: Parents) -> N
         _count(write, telling, "inserted")
 
 
-def _update(write: DayWrite, tellings: Sequence[Telling], stored: dict[str, _Stored], parents: Parents) -> None:
+def _update(write: DayWrite, tellings: Sequence[Telling], known: _Known, parents: Parents, *, sync_id: str) -> None:
     if not tellings:
         return
+    ids = [known.stored[telling.chat.key].id for telling in tellings]
     rows = [
-        chat_row(telling.chat, stored[telling.chat.key].id, parents, read_at=telling.read_at, synced_at=write.synced_at)
-        for telling in tellings
+        chat_row(telling.chat, chat_id, parents, read_at=telling.read_at, synced_at=write.synced_at)
+        for telling, chat_id in zip(tellings, ids, strict=True)
     ]
     stage_rows(write.connection, "chats", rows)
+    told_at = {chat_id: known.told_at(telling) for telling, chat_id in zip(tellings, ids, strict=True)}
+    record_changes(write.connection, told_at, sync_id=sync_id)
     write.connection.execute(_UPDATE_CHATS)
     news: dict[str, Telling] = {}
     for telling in tellings:
-        known = stored[telling.chat.key]
+        stored = known.stored[telling.chat.key]
         count_chat(write.tally, telling, "updated")
-        if telling.chat.messages_hash in (None, known.messages_hash):
+        if telling.chat.messages_hash in (None, stored.messages_hash):
             count_messages(write.tally, telling, "unchanged", len(telling.chat.messages))
         else:
-            news[known.id] = telling
+            news[stored.id] = telling
     merge_messages(write, news)
-    recount_messages(write, [row.id for row in rows])
+    recount_messages(write, ids)

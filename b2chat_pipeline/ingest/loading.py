@@ -103,7 +103,9 @@ class DayLoader:
         connection, clock = self._connection, self._clock
         if self._endpoint == CHATS:
             chats = chat_batch(day.records, clock)
-            return PreparedDay(day, chats.rejected, lambda now: write_chats(connection, chats, synced_at=now).tally)
+            return PreparedDay(
+                day, chats.rejected, lambda now: write_chats(connection, chats, day, synced_at=now).tally
+            )
         contacts = contact_batch(day.records)
         return PreparedDay(
             day, contacts.rejected, lambda now: write_contacts(connection, contacts, clock, synced_at=now)

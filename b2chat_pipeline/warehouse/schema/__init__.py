@@ -15,6 +15,8 @@ from b2chat_pipeline.warehouse.schema.application import (
 from b2chat_pipeline.warehouse.schema.base import Base
 from b2chat_pipeline.warehouse.schema.conversations import Chat, Message
 from b2chat_pipeline.warehouse.schema.operations import (
+    ChatAbsence,
+    ChatChange,
     ContractDrift,
     LedgerEntry,
     QuarantinedRecord,
@@ -30,6 +32,8 @@ __all__ = [
     "AuditLog",
     "Base",
     "Chat",
+    "ChatAbsence",
+    "ChatChange",
     "Contact",
     "ContractDrift",
     "Department",

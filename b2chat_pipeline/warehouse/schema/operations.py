@@ -43,6 +43,45 @@ class WindowRead(Base):
     records: Mapped[int] = mapped_column(comment="Records the read holds for the hour.")
 
 
+class ChatChange(Base):
+    """One change of a chat."""
+
+    __tablename__ = "chat_history"
+    __table_args__ = ({"schema": OPS, "comment": "Changes of chats, each with the two read times that bound it."},)
+
+    chat_id: Mapped[str] = mapped_column(primary_key=True, comment="The chat.")
+    field: Mapped[str] = mapped_column(
+        primary_key=True, comment="status (B2Chat's own word), agent, department (their keys) or deleted."
+    )
+    old: Mapped[str | None] = mapped_column(comment="Value before; NULL where it had none.")
+    new: Mapped[str | None] = mapped_column(comment="Value since; NULL where it has none.")
+    seen_before: Mapped[datetime] = mapped_column(
+        comment="Request time of the last answer with the old value: it changed after this."
+    )
+    seen_at: Mapped[datetime] = mapped_column(
+        primary_key=True, comment="Request time of the first answer with the new value: it had changed by then."
+    )
+    sync_id: Mapped[str] = mapped_column(comment="The read that told the new value.")
+
+
+class ChatAbsence(Base):
+    """One complete read that lacked a chat."""
+
+    __tablename__ = "chat_absences"
+    __table_args__ = (
+        {
+            "schema": OPS,
+            "comment": "Complete reads of its hour that lacked a chat since it was last told; after two it is"
+            " soft-deleted.",
+        },
+    )
+
+    chat_id: Mapped[str] = mapped_column(primary_key=True, comment="The chat.")
+    sync_id: Mapped[str] = mapped_column(primary_key=True, comment="The read that lacked it.")
+    read_at: Mapped[datetime] = mapped_column(comment="Request time of the first page of the hour.")
+    told_at: Mapped[datetime] = mapped_column(comment="Request time of the last answer that told it.")
+
+
 class LedgerEntry(Base):
     """What became of the records of one entity and hour."""
 
