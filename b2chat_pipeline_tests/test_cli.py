@@ -118,6 +118,18 @@ def test_a_database_that_cannot_be_reached_is_one_sentence(b2chat: Command, comm
     assert SECRET not in said.errors
 
 
+@pytest.mark.parametrize("command", [("load", "2025-03-03", "2025-03-04"), ("dev",), ("db", "upgrade")], ids=" ".join)
+def test_a_data_folder_that_cannot_be_made_is_one_sentence(
+    b2chat: Command, command: tuple[str, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+
+    embedded = {"B2CHAT_DATABASE_URL": None, "DAGSTER_DATABASE_URL": None}
+    said = b2chat(*command, B2CHAT_DATA_DIR=str(tmp_path / "file"), **embedded)
+
+    assert_is_one_sentence(said, f"{tmp_path / 'file' / 'postgres'} cannot be used (Not a directory): set B2CHAT_DATA")
+
+
 @pytest.mark.parametrize("url", ["postgresql://loader@127.0.0.1:1", "postgresql://[", "postgresql://h:port/d"])
 @pytest.mark.parametrize("name", ["B2CHAT_DATABASE_URL", "DAGSTER_DATABASE_URL"])
 def test_an_address_without_a_database_or_sense_is_one_sentence(b2chat: Command, name: str, url: str) -> None:
@@ -201,6 +213,17 @@ def test_a_load_says_what_it_did(b2chat: Command, database_url: str, empty_datab
     for entity, received, inserted in rows:
         assert re.search(rf"{entity} +│ +{received} │ +{inserted} │", said.output), said.output
     assert users == [(ADMIN,)]
+
+
+def test_what_keeps_all_steps_of_a_load_from_starting_is_said_once(
+    b2chat: Command, database_url: str, empty_database_url: str
+) -> None:
+    urls = {"B2CHAT_DATABASE_URL": database_url, "DAGSTER_DATABASE_URL": empty_database_url}
+
+    said = b2chat("load", "2025-03-03T09:00", "2025-03-03T10:00", "--user", "nobody@example.test", **urls)
+
+    assert said.status == 1
+    assert said.output.count("names nobody in users") == 1
 
 
 def test_a_load_with_a_failed_hour_names_it_and_fails(

@@ -194,7 +194,8 @@ def test_the_head_of_a_record_is_read_even_where_the_record_does_not_fit() -> No
 
 
 @pytest.mark.parametrize(
-    ("total", "read"), [(187, 187), (0, 0), (-1, None), ("187", None), (None, None), (True, None), (1.5, None)]
+    ("total", "read"),
+    [(187, 187), (0, 0), (-1, None), ("187", None), (2**31, None), (None, None), (True, None), (1.5, None)],
 )
 def test_a_total_is_a_count_or_nothing(total: object, read: int | None) -> None:
     assert decode_page(json.dumps({"chats": [], "total": total}).encode(), CHATS).total == read

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 import psycopg
 import pytest
 
-from b2chat_pipeline.warehouse.embedded import EmbeddedPostgres, is_running
+from b2chat_pipeline.warehouse.embedded import EmbeddedPostgres
 from b2chat_pipeline.warehouse.postgres_cluster import PostgresError
 from b2chat_pipeline_tests.postgres import FAST, chosen_programs
 
@@ -53,7 +53,7 @@ def postmaster_pid(directory: Path) -> int:
 
 def wait_until_gone(directory: Path) -> None:
     deadline = time.monotonic() + 10
-    while is_running(directory):
+    while EmbeddedPostgres(directory).is_running():
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
@@ -62,9 +62,9 @@ def test_it_runs_while_held_and_keeps_its_data(server_directory: Path) -> None:
     with held(server_directory) as server:
         with psycopg.connect(server.url("postgres")) as connection:
             connection.execute("create table kept (value int)")
-        assert is_running(server_directory)
+        assert EmbeddedPostgres(server_directory).is_running()
 
-    assert not is_running(server_directory)
+    assert not EmbeddedPostgres(server_directory).is_running()
     with held(server_directory) as server, psycopg.connect(server.url("postgres")) as connection:
         assert connection.execute("select count(*) from kept").fetchone() == (0,)
 
@@ -77,7 +77,7 @@ def test_letting_go_leaves_it_to_the_other_holders(server_directory: Path) -> No
     assert first.stop() is False
     assert answer(second) == 42
     assert second.stop() is True
-    assert not is_running(server_directory)
+    assert not EmbeddedPostgres(server_directory).is_running()
 
 
 def test_a_stop_in_another_process_does_not_end_it_here(server_directory: Path) -> None:
@@ -87,7 +87,7 @@ def test_a_stop_in_another_process_does_not_end_it_here(server_directory: Path) 
 
         assert process.returncode == 0
         assert answer(server) == 42
-    assert not is_running(server_directory)
+    assert not EmbeddedPostgres(server_directory).is_running()
 
 
 def test_a_stop_here_does_not_end_it_in_another_process(server_directory: Path) -> None:
@@ -98,17 +98,17 @@ def test_a_stop_here_does_not_end_it_in_another_process(server_directory: Path) 
         assert answer(server) == 42
 
         process.communicate()
-    assert not is_running(server_directory)
+    assert not EmbeddedPostgres(server_directory).is_running()
 
 
 def test_a_killed_holder_does_not_keep_it_running(server_directory: Path) -> None:
     with another_holder(server_directory) as process:
         process.kill()
-    assert is_running(server_directory)
+    assert EmbeddedPostgres(server_directory).is_running()
 
     with held(server_directory) as server:
         assert answer(server) == 42
-    assert not is_running(server_directory)
+    assert not EmbeddedPostgres(server_directory).is_running()
 
 
 def test_a_killed_server_is_started_again_with_what_was_committed(server_directory: Path) -> None:
@@ -167,7 +167,7 @@ def test_a_path_that_suits_no_socket_is_no_obstacle(server_directory: Path, name
     with held(server_directory / name) as server:
         assert answer(server) == 42
         assert answer(held(server_directory / name)) == 42
-    assert not is_running(server_directory / name)
+    assert not EmbeddedPostgres(server_directory / name).is_running()
 
 
 @pytest.mark.parametrize("name", ["short", "x" * 120])

@@ -23,6 +23,7 @@ WORLD = World(first_day=FIRST, zone=ZoneInfo("America/Bogota"), chats_per_day=22
 BUSY = World(first_day=FIRST, zone=WORLD.zone, chats_per_day=500, messages_per_chat=1, contacts=20)
 HOURS = hours_between(AccountClock(WORLD.zone), FIRST, LAST, until=NOW)
 PAGES = 4
+NESTED = b'{"chats":[%s]}' % (b"[" * 5000 + b"]" * 5000)
 
 
 def cut_off(*, after: int) -> Fault:
@@ -149,7 +150,10 @@ def test_when_the_budget_is_used_up_the_read_goes_on_another_day(database_url: s
 
 @pytest.mark.parametrize(
     "body",
-    [b"<html>maintenance</html>", b'{"message":"error"}', b'{"chats":null,"x":"\\u0000"}', b'{"chats":[NaN]}', b"\xff"],
+    [
+        *(b"<html>maintenance</html>", b'{"message":"error"}', b'{"chats":null,"x":"\\u0000"}', b'{"chats":[NaN]}'),
+        *(b"\xff", NESTED),
+    ],
 )
 def test_a_failed_read_leaves_what_it_was_answered(body: bytes, database_url: str) -> None:
     with running_pipeline(database_url, WORLD, now=NOW) as pipeline:

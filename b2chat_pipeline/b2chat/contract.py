@@ -19,6 +19,9 @@ CONTACTS: Endpoint = "/contacts/export"
 # The key of the record list in an answer of each endpoint.
 _LIST_KEYS = {CHATS: "chats", CONTACTS: "contacts"}
 
+# More than any list holds, and no more than an integer column takes: a larger total is no count.
+LARGEST_TOTAL = 2**31 - 1
+
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
@@ -207,7 +210,7 @@ def _text(value: object) -> str | None:
 
 
 def _count(total: object) -> int | None:
-    return total if isinstance(total, int) and not isinstance(total, bool) and total >= 0 else None
+    return total if isinstance(total, int) and not isinstance(total, bool) and 0 <= total <= LARGEST_TOTAL else None
 
 
 def decode_chat(raw: bytes) -> Decoded:

@@ -64,6 +64,6 @@ def _prepare(databases: Databases) -> None:
         # The driver's text may repeat parts of the address, so only its kind is told.
         raise DatabaseError(
             f"the databases cannot be made ready ({type(error).__name__}): check B2CHAT_DATABASE_URL and"
-            " DAGSTER_DATABASE_URL (postgresql://user:password@host:5432/database), and that their user may create"
-            " tables there."
+            " DAGSTER_DATABASE_URL (postgresql://user:password@host:5432/database, special characters of the password"
+            " percent-encoded, %40 for @), and that their user may create tables there."
         ) from None

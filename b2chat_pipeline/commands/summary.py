@@ -40,13 +40,13 @@ def print_summary(instance: dg.DagsterInstance, run_ids: Sequence[str], *, hours
 
 
 def failure_sentences(instance: dg.DagsterInstance, run_ids: Sequence[str]) -> list[str]:
-    """Why runs failed, a sentence each, in the order of the runs."""
+    """Why runs failed, in the order of the runs; what several steps failed of is said once."""
     sentences = []
     for run_id in run_ids:
         run = instance.get_run_by_id(run_id)
         if run is not None and not run.is_success:
             sentences += _of_steps(instance, run_id) or [f"run {run_id} ended as {run.status.value}: see its log."]
-    return sentences
+    return list(dict.fromkeys(sentences))
 
 
 def _of_steps(instance: dg.DagsterInstance, run_id: str) -> list[str]:

