@@ -196,6 +196,19 @@ def test_a_database_without_tables_says_how_to_make_them(
     assert set(failure_sentences(result)) == {"the warehouse has no tables yet: run `b2chat db upgrade`."}
 
 
+def test_what_nobody_foresaw_is_one_sentence_that_quotes_no_record(pipeline: Pipeline) -> None:
+    with psycopg.connect(pipeline.database_url) as connection:
+        connection.execute("alter table api_response_logs add check (record_count < 0)")
+
+    result = pipeline.run(MORNING)
+
+    assert set(failure_sentences(result)) == {
+        "the run ended with an unforeseen CheckViolation (23514): see stack_trace in error_logs, report it."
+    }
+    assert "Failing row" not in told_by_dagster(pipeline, result)
+    assert pipeline.query("select distinct status from sync_logs") == [("error",)]
+
+
 def test_another_zone_than_the_tables_were_loaded_in_is_refused_before_any_request(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -84,9 +84,13 @@ def sync_hours(
 def _sync(
     context: dg.AssetExecutionContext, warehouse: WarehouseResource, b2chat: B2ChatResource, side: SideRun
 ) -> "Outcome":
-    """Do the work. What an operator has to put right first ends the run with the one sentence that says so."""
+    """Do the work. What an operator has to put right first ends the run with the one sentence that says so.
+
+    So does what nobody foresaw: the text of a library, such as PostgreSQL's "failing row contains", may quote a record.
+    """
     from b2chat_pipeline.ingest.sync import Order, run_sync
     from b2chat_pipeline.warehouse.accounts import user_id
+    from b2chat_pipeline.warehouse.books import error_text
 
     tags = context.run.tags
     try:
@@ -103,6 +107,8 @@ def _sync(
             return run_sync(order, tools)
     except (OperatorError, B2ChatError) as error:
         raise dg.Failure(str(error), allow_retries=False) from None
+    except Exception as error:  # noqa: BLE001 - whatever it is, Dagster would keep its text for all to read
+        raise dg.Failure(error_text(error), allow_retries=False) from None
 
 
 def _credit(context: dg.AssetExecutionContext, side: SideRun, outcome: "Outcome") -> None:
