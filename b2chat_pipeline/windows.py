@@ -5,7 +5,6 @@ time, any I/O. All windows are half-open and held in UTC; days are the account's
 where clocks change.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
@@ -128,14 +127,3 @@ def _steady_day(zone: ZoneInfo, day: str) -> _SteadyDay | None:
     if len(offsets) > 1:
         return None
     return _SteadyDay(offsets.pop(), int(noon.timestamp()) - 12 * 3600)
-
-
-def contiguous(windows: Iterable[Window]) -> list[Window]:
-    """The fewest windows that cover the same time: neighbours are joined, order and overlaps do not matter."""
-    joined: list[Window] = []
-    for window in sorted(windows):
-        if joined and window.start <= joined[-1].end:
-            joined[-1] = Window(joined[-1].start, max(joined[-1].end, window.end))
-        else:
-            joined.append(window)
-    return joined

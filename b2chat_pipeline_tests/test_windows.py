@@ -1,14 +1,13 @@
 """Hours, days and the API's naive clocks in the account's zone."""
 
 from datetime import UTC, date, datetime, timedelta
-from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from b2chat_pipeline.windows import AccountClock, ClockReading, Window, contiguous
+from b2chat_pipeline.windows import AccountClock, ClockReading, Window
 
 HOUR = timedelta(hours=1)
 # North and south of the equator, changes at midnight, half-hour offsets, a half-hour change, no changes.
@@ -158,22 +157,3 @@ def test_a_window_is_half_open_and_must_not_be_empty() -> None:
     assert noon + HOUR not in window
     with pytest.raises(ValueError, match="must end after it starts"):
         Window(noon, noon)
-
-
-WINDOWS = st.lists(
-    st.tuples(st.integers(0, 40), st.integers(1, 8)).map(
-        lambda pair: Window(
-            datetime(2025, 3, 3, tzinfo=UTC) + pair[0] * HOUR, datetime(2025, 3, 3, tzinfo=UTC) + sum(pair) * HOUR
-        )
-    )
-)
-
-
-@given(WINDOWS)
-def test_contiguous_windows_cover_the_same_hours_and_leave_gaps_between_them(windows: list[Window]) -> None:
-    hours = [datetime(2025, 3, 3, tzinfo=UTC) + n * HOUR for n in range(50)]
-
-    joined = contiguous(windows)
-
-    assert [any(hour in w for w in joined) for hour in hours] == [any(hour in w for w in windows) for hour in hours]
-    assert all(earlier.end < later.start for earlier, later in pairwise(joined))

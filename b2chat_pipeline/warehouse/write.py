@@ -68,14 +68,6 @@ def stored_ids(connection: Connection, table: str, key: str, keys: Collection[st
     return dict(connection.execute(statement, (list(keys),)).fetchall())
 
 
-def lock_rows(connection: Connection, table: str, key: str, keys: Collection[str]) -> None:
-    """Lock stored rows in the order of their keys, before an UPDATE whose plan might take them in any other."""
-    statement = sql.SQL("select from {table} where {key} = any(%s) order by {key} for no key update").format(
-        table=sql.Identifier("public", table), key=sql.Identifier(key)
-    )
-    connection.execute(statement, (sorted(keys),))
-
-
 def lock_day(connection: Connection, endpoint: str, day: str) -> None:
     """Let one load at a time write an endpoint's account-local day; the lock ends with the transaction."""
     connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"b2chat load {endpoint} {day}",))
