@@ -137,12 +137,24 @@ def test_what_is_no_time_is_unreadable_and_raises_nothing(text: str) -> None:
     assert clock.stamp(text) is None
 
 
-@given(st.text() | st.from_regex(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:+.-]{8}", fullmatch=True))
+@given(st.text() | st.from_regex(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[TX ][0-9:+.-]{8}", fullmatch=True))
 def test_any_text_reads_as_an_instant_or_as_unreadable_and_a_stamp_says_the_same(text: str) -> None:
     reading, stamp = NEW_YORK.read(text), NEW_YORK.stamp(text)
 
     assert (reading.instant is None) == (reading.flag == "unreadable") == (stamp is None)
     assert stamp is None or stamp.epoch == reading.instant.timestamp()  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("text", ["2025-03-03X10:00:00", "2025-03-03T10:00:00"])
+def test_a_stamp_is_written_as_postgresql_reads_it_whatever_separator_was_told(text: str) -> None:
+    assert NEW_YORK.stamp(text) == NEW_YORK.stamp("2025-03-03 10:00:00")
+
+
+@pytest.mark.parametrize("text", ["0001100100000000001", "2025-03-03 10:00+05"])
+def test_a_stamp_of_no_plain_form_says_what_the_reading_says(text: str) -> None:
+    reading, stamp = NEW_YORK.read(text), NEW_YORK.stamp(text)
+
+    assert reading.instant == (stamp and datetime.fromisoformat(stamp.text))
 
 
 def test_a_time_that_tells_its_own_offset_is_taken_at_its_word() -> None:
