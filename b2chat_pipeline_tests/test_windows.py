@@ -169,3 +169,18 @@ def test_a_window_is_half_open_and_must_not_be_empty() -> None:
     assert noon + HOUR not in window
     with pytest.raises(ValueError, match="must end after it starts"):
         Window(noon, noon)
+
+
+@pytest.mark.parametrize("zone", ["America/Bogota", "America/New_York"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("2025-03-03 09:12:09", "2025-03-03 25:00:00", "2025-03-09 02:30:00", "2025-03-09 25:30:00", "0000-00-00"),
+        *("0000-00-00 00:00:00", "2025-13-03 09:12:09", "2025-03-03T09:12:09Z", "20250-03-03 09:12:09", "", "soon"),
+        *("9999-12-31 23:59:59", "0001-01-01 00:00:00", "2025-03-03 09:00+05", "2025-03-03X10:00:00"),
+    ],
+)
+def test_a_clock_is_said_to_be_readable_exactly_where_it_can_be_stamped(zone: str, text: str) -> None:
+    clock = AccountClock(ZoneInfo(zone))
+
+    assert clock.reads(text) == (clock.stamp(text) is not None)

@@ -123,7 +123,7 @@ def count_chat(tally: Mapping[tuple[str, datetime], Counts], telling: Telling, t
 
 def _count(tally: Tally, telling: Telling, term: str) -> None:
     count_chat(tally, telling, term)
-    count_messages(tally, telling, term, len(telling.chat.messages))
+    count_messages(tally, telling, term, len(telling.chat.told))
 
 
 def _count_people(tally: Tally, telling: Telling) -> None:
@@ -148,7 +148,7 @@ def _telling(received: Received, clock: AccountClock, batch: ChatBatch) -> Telli
     if isinstance(decoded.record, Chat):
         mapped, unstorable = map_chat(decoded.record, received.raw, clock)
         misfits += unstorable
-    batch.rejected += [rejected(misfit, received, CHATS) for misfit in misfits]
+    batch.rejected.extend(rejected(misfit, received, CHATS) for misfit in misfits)
     chats, messages = batch.tally["chats", received.hour], batch.tally["messages", received.hour]
     chats.received += 1
     if mapped is None:
@@ -157,13 +157,11 @@ def _telling(received: Received, clock: AccountClock, batch: ChatBatch) -> Telli
         messages.received += lost
         messages.quarantined += lost
         return None
-    rejected_messages = sum(misfit.entity == "messages" for misfit in misfits)
-    messages.received += len(mapped.messages) + rejected_messages
-    messages.quarantined += rejected_messages
-    for entity in ("agents", "contacts"):
-        if any(misfit.entity == entity for misfit in misfits):
-            batch.tally[entity, received.hour].received += 1
-            batch.tally[entity, received.hour].quarantined += 1
+    messages.received += len(mapped.told)
+    for misfit in misfits:
+        counts = batch.tally[misfit.entity, received.hour]
+        counts.received += 1
+        counts.quarantined += 1
     return Telling(mapped, received.read_at, received.hour)
 
 
@@ -186,7 +184,7 @@ def _mention(batch: ChatBatch, entity: str, telling: Telling, *, first: bool) ->
 
 
 def _note_department(batch: ChatBatch, name: str, telling: Telling) -> None:
-    created_at = telling.chat.clocks.created_at
+    created_at = telling.chat.created_at
     known = batch.departments.get(name)
     _mention(batch, "departments", telling, first=known is None)
     if known is None:
@@ -196,7 +194,7 @@ def _note_department(batch: ChatBatch, name: str, telling: Telling) -> None:
 
 
 def _note_agent(batch: ChatBatch, agent: Agent, username: str, telling: Telling) -> None:
-    created_at, department = telling.chat.clocks.created_at, telling.chat.department
+    created_at, department = telling.chat.created_at, telling.chat.department
     words = _Words(telling.read_at, created_at)
     known = batch.agents.get(username)
     _mention(batch, "agents", telling, first=known is None)
@@ -210,7 +208,7 @@ def _note_agent(batch: ChatBatch, agent: Agent, username: str, telling: Telling)
 
 
 def _note_contact(batch: ChatBatch, stub: ContactStub, telling: Telling) -> None:
-    created_at = telling.chat.clocks.created_at
+    created_at = telling.chat.created_at
     words = _Words(telling.read_at, created_at)
     known = batch.contacts.get(str(stub.id))
     _mention(batch, "contacts", telling, first=known is None)

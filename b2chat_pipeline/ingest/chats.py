@@ -124,7 +124,7 @@ def _known(connection: Connection, batch: ChatBatch, day: DayTold) -> _Known:
 
 def _count(write: DayWrite, telling: Telling, term: str) -> None:
     count_chat(write.tally, telling, term)
-    count_messages(write.tally, telling, term, len(telling.chat.messages))
+    count_messages(write.tally, telling, term, len(telling.chat.told))
 
 
 def _insert(write: DayWrite, tellings: Sequence[Telling], parents: Parents) -> None:
@@ -160,7 +160,7 @@ def _update(write: DayWrite, tellings: Sequence[Telling], known: _Known, parents
         stored = known.stored[telling.chat.key]
         count_chat(write.tally, telling, "updated")
         if telling.chat.messages_hash in (None, stored.messages_hash):
-            count_messages(write.tally, telling, "unchanged", len(telling.chat.messages))
+            count_messages(write.tally, telling, "unchanged", len(telling.chat.told))
         else:
             news[stored.id] = telling
     merge_messages(write, news)

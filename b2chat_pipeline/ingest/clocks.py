@@ -36,6 +36,14 @@ def response_clock(record: Chat) -> str | None:
     return record.responded_at or record.response_at
 
 
+def read_created_at(record: Chat, clock: AccountClock) -> datetime:
+    """When a chat was created. Raises UnstorableError where that cannot be read."""
+    instant = clock.read(record.created_at).instant if record.created_at else None
+    if instant is None:
+        raise UnstorableError("no time that can be read", "$.created_at")
+    return instant
+
+
 def read_clocks(record: Chat, clock: AccountClock) -> ChatClocks:
     """The clocks of a chat. Raises UnstorableError where created_at cannot be read."""
     flags: list[str] = []
@@ -48,11 +56,8 @@ def read_clocks(record: Chat, clock: AccountClock) -> ChatClocks:
             flags.append(f"{column} {reading.flag}")
         return reading.instant
 
-    created_at = instant("created_at", record.created_at)
-    if created_at is None:
-        raise UnstorableError("no time that can be read", "$.created_at")
     clocks = ChatClocks(
-        created_at=created_at,
+        created_at=instant("created_at", record.created_at) or read_created_at(record, clock),
         opened_at=instant("opened_at", record.opened_at),
         picked_up_at=instant("picked_up_at", record.picked_up_at),
         response_at=instant("response_at", response_clock(record)),

@@ -8,12 +8,13 @@ text both mean "not told" and become NULL.
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import NamedTuple
 
 import msgspec
 
 from b2chat_pipeline.b2chat.contract import Agent, Chat, ContactStub, Message, Misfit, Named
-from b2chat_pipeline.ingest.clocks import ChatClocks, duration, read_clocks, response_clock
+from b2chat_pipeline.ingest.clocks import ChatClocks, duration, read_clocks, read_created_at, response_clock
 from b2chat_pipeline.ingest.rows import ChatRow, MessageRow
 from b2chat_pipeline.ingest.values import (
     LONGEST_INDEXED_TEXT,
@@ -36,18 +37,31 @@ class ToldMessage(NamedTuple):
     stamp: Stamp
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class MappedChat:
     """A chat that fits: what is needed to compare it with the stored row, and to write it if it differs."""
 
     record: Chat
-    clocks: ChatClocks
+    clock: AccountClock
+    created_at: datetime
     department: str | None
     agent: Agent | None
     contact: ContactStub | None
-    messages: list[ToldMessage]
+    # The messages whose clocks can be read, with their places in the list they were told in.
+    told: list[tuple[int, Message]]
     row_hash: bytes
     messages_hash: bytes | None
+
+    @cached_property
+    def clocks(self) -> ChatClocks:
+        """Its clocks. Most chats are told unchanged, and need none but the first."""
+        return read_clocks(self.record, self.clock)
+
+    @cached_property
+    def messages(self) -> list[ToldMessage]:
+        """Its messages with the instants of their clocks; needed as seldom."""
+        stamps = ((place, record, self.clock.stamp(record.created_at)) for place, record in self.told)
+        return [ToldMessage(place, record, stamp) for place, record, stamp in stamps if stamp is not None]
 
     @property
     def key(self) -> str:
@@ -57,7 +71,7 @@ class MappedChat:
     @property
     def new_id(self) -> str:
         """The key of its row, where it is not stored yet."""
-        return derived_id(epoch_seconds(self.clocks.created_at), "chat", self.key)
+        return derived_id(epoch_seconds(self.created_at), "chat", self.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,27 +90,28 @@ def map_chat(record: Chat, raw: bytes, clock: AccountClock) -> tuple[MappedChat 
         check_key(record.chat_id, "$.chat_id")
         check_indexed(record.alias, "$.alias")
         tags = tag_names(record)
-        clocks = read_clocks(record, clock)
+        created_at = read_created_at(record, clock)
     except UnstorableError as error:
         key = record.chat_id[:LONGEST_INDEXED_TEXT]
         return None, [Misfit("chats", key, error.reason, error.path, raw)]
     agent = _usable_agent(record, misfits)
     contact = _usable_contact(record, misfits)
-    messages = _messages(record, clock, misfits)
+    told = _readable_messages(record, clock, misfits)
     department = department_name(record.department)
     mapped = MappedChat(
         record=record,
-        clocks=clocks,
+        clock=clock,
+        created_at=created_at,
         department=department,
         agent=agent,
         contact=contact,
-        messages=messages,
+        told=told,
         row_hash=content_hash(
             *(record.alias, record.provider, record.status, record.is_agent_available, record.duration, tags),
             *(department, agent and agent.username, contact and str(contact.id), record.created_at, record.opened_at),
             *(record.picked_up_at, response_clock(record), record.closed_at),
         ),
-        messages_hash=_messages_hash(messages),
+        messages_hash=_messages_hash(told),
     )
     return mapped, misfits
 
@@ -129,7 +144,7 @@ def chat_row(mapped: MappedChat, row_id: str, parents: Parents, *, read_at: date
         last_modified_at=_latest(clocks, mapped.messages),
         row_hash=mapped.row_hash,
         messages_hash=mapped.messages_hash,
-        messages_told=bool(mapped.messages),
+        messages_told=bool(mapped.told),
         read_at=read_at,
         last_sync_at=synced_at,
     )
@@ -169,22 +184,23 @@ def _lasting_body(body: str | None, kind: str) -> str:
 
 def _message_row(message: ToldMessage, key: str, row_id: str, kind: str, synced_at: str) -> MessageRow:
     record, body = message.record, message.record.body or None
+    # By place, since twenty times a chat, names cost as much as all the rest of the row.
     return MessageRow(
-        id=key,
-        chat_id=row_id,
-        text=body if kind == "text" else None,
-        type=kind,
-        raw_type=record.type,
-        incoming=record.incoming,
-        broadcasted=record.broadcasted,
-        image_url=body if kind == "image" else None,
-        file_url=body if kind == "file" else None,
-        caption=record.caption or None,
-        location=jsonb(record.location),
-        position=message.position,
-        timestamp=message.stamp.text,
-        time_flag=message.stamp.flag,
-        last_sync_at=synced_at,
+        key,
+        row_id,
+        body if kind == "text" else None,
+        kind,
+        record.type,
+        record.incoming,
+        record.broadcasted,
+        body if kind == "image" else None,
+        body if kind == "file" else None,
+        record.caption or None,
+        None if record.location is None else jsonb(record.location),
+        message.position,
+        message.stamp.text,
+        message.stamp.flag,
+        synced_at,
     )
 
 
@@ -229,24 +245,23 @@ def _usable_contact(record: Chat, misfits: list[Misfit]) -> ContactStub | None:
     return contact
 
 
-def _messages(record: Chat, clock: AccountClock, misfits: list[Misfit]) -> list[ToldMessage]:
+def _readable_messages(record: Chat, clock: AccountClock, misfits: list[Misfit]) -> list[tuple[int, Message]]:
     """The messages whose clocks can be read, in the order told; the others are put aside."""
     told = []
     for position, message in enumerate(record.messages or ()):
-        stamp = clock.stamp(message.created_at)
-        if stamp is not None:
-            told.append(ToldMessage(position, message, stamp))
+        if clock.reads(message.created_at):
+            told.append((position, message))
         else:
             path, raw = f"$.messages[{position}].created_at", msgspec.json.encode(message)
             misfits.append(Misfit("messages", record.chat_id, "no time that can be read", path, raw))
     return told
 
 
-def _messages_hash(messages: list[ToldMessage]) -> bytes | None:
+def _messages_hash(told: list[tuple[int, Message]]) -> bytes | None:
     """A hash over the set of messages, in whatever order they are told; None where none are told."""
-    if not messages:
+    if not told:
         return None
-    return content_hash(sorted(_content(message.record) for message in messages))
+    return content_hash(sorted([_content(message) for _, message in told]))
 
 
 def _content(record: Message) -> tuple[str, bool, str, str, str, str, str]:
