@@ -4,12 +4,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 import click
 
+from b2chat_pipeline_tests.bench.dlt_load import measure_dlt
 from b2chat_pipeline_tests.bench.loads import measure_loads
 from b2chat_pipeline_tests.bench.memory import measure_memory
 from b2chat_pipeline_tests.bench.report import Measure, print_report, write_report
 
 _MEASURES: Mapping[str, Callable[[int], list[Measure]]] = {
     "loads": measure_loads,
+    "dlt": measure_dlt,
     "memory": lambda _: measure_memory(),
 }
 
