@@ -9,22 +9,24 @@ from collections.abc import Mapping
 
 import dagster as dg
 
+from b2chat_pipeline.assets.rereads import chat_updates
 from b2chat_pipeline.assets.sides import chats_side, contacts_side
 from b2chat_pipeline.automation.hourly import hourly_schedule
-from b2chat_pipeline.partitions import account_or_placeholder, hourly_partitions
+from b2chat_pipeline.automation.rereads import reread_schedule
+from b2chat_pipeline.partitions import account_or_placeholder, daily_partitions, hourly_partitions
 from b2chat_pipeline.resources import B2ChatResource, WarehouseResource
 
 
 def build_definitions(environ: Mapping[str, str], *, resources: Mapping[str, object] | None = None) -> dg.Definitions:
     """The project's definitions for an environment; `resources` replaces some of the default ones."""
     account, problem = account_or_placeholder(environ)
-    partitions = hourly_partitions(account)
-    assets = [chats_side(partitions), contacts_side(partitions)]
+    hours, days = hourly_partitions(account), daily_partitions(account)
+    assets = [chats_side(hours), contacts_side(hours), chat_updates(days)]
     if problem is not None:
         assets = [_with_warning(side, problem) for side in assets]
     return dg.Definitions(
         assets=assets,
-        schedules=[hourly_schedule(partitions)],
+        schedules=[hourly_schedule(hours), reread_schedule(days)],
         resources={"warehouse": WarehouseResource(), "b2chat": B2ChatResource(), **(resources or {})},
         # One process for all steps of a run: a process per step costs seconds.
         executor=dg.in_process_executor,

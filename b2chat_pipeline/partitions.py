@@ -1,4 +1,4 @@
-"""The hours that can be loaded, as Dagster partitions in the account's own zone.
+"""The hours that can be loaded, and the days that can be read again, as Dagster partitions in the account's own zone.
 
 Here belongs the way between partition keys and windows. Not here: what an hour means for the API (`ingest/`). Keys are
 opaque: where clocks change, a day has 23 or 25 of them.
@@ -26,6 +26,13 @@ def hourly_partitions(account: Account) -> dg.HourlyPartitionsDefinition:
     """All hours from the account's first day to the last one that is over."""
     start = f"{account.first_day.isoformat()}-00:00"
     return dg.HourlyPartitionsDefinition(start_date=start, timezone=account.zone.key)
+
+
+def daily_partitions(account: Account) -> dg.DailyPartitionsDefinition:
+    """All days from the account's first one to today, whose chats change too."""
+    return dg.DailyPartitionsDefinition(
+        start_date=account.first_day.isoformat(), timezone=account.zone.key, end_offset=1
+    )
 
 
 def windows_of(partitions: dg.PartitionsDefinition, keys: Iterable[str]) -> dict[str, Window]:

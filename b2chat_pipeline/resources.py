@@ -6,7 +6,7 @@ sentence instead of a config error.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ import dagster as dg
 from pydantic import Field
 
 from b2chat_pipeline.policy import RequestClass
-from b2chat_pipeline.settings import Account, read_account, read_admin_emails, read_source, read_storage
+from b2chat_pipeline.settings import Account, Source, read_account, read_admin_emails, read_source, read_storage
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -47,6 +47,16 @@ class B2ChatResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         """The account's calendar. Raises SettingsError."""
         return read_account(os.environ)
 
+    def source(self, stored: Mapping[str, str]) -> Source:
+        """How to reach the account, with the settings kept in the database. Raises SettingsError."""
+        return read_source({**os.environ, "B2CHAT_API_URL": self.url or os.environ.get("B2CHAT_API_URL", "")}, stored)
+
+    def requests_per_day(self, connection: "Connection") -> int:
+        """How many requests may be sent a day (0: any number). Raises SettingsError."""
+        from b2chat_pipeline.warehouse.accounts import stored_settings
+
+        return self.source(stored_settings(connection)).requests_per_day
+
     @contextmanager
     def tools(self, warehouse: WarehouseResource, request_class: RequestClass) -> "Iterator[Tools]":
         """Everything one sync works with, after the account has been compared with what the tables hold."""
@@ -63,18 +73,16 @@ class B2ChatResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             reading, loading, books, counting = (
                 stack.enter_context(warehouse.connect(purpose)) for purpose in ("read", "load", "books", "budget")
             )
-            stored = stored_settings(books)
-            source = read_source(
-                {**os.environ, "B2CHAT_API_URL": self.url or os.environ.get("B2CHAT_API_URL", "")}, stored
-            )
+            source = self.source(stored_settings(books))
             hold_zone(books, account.zone.key, now=utc_now())
-            ensure_users(books, read_admin_emails(os.environ, stored), now=utc_now())
+            ensure_users(books, read_admin_emails(os.environ, stored_settings(books)), now=utc_now())
             limits = Limits(source.requests_per_second, source.requests_per_day)
             client = B2ChatClient(
                 source.api_url,
                 Credentials(source.username, source.password),
                 budget=SharedBudget(counting, limits, clock, now=utc_now),
                 request_class=request_class,
+                clock=utc_now,
             )
             stack.enter_context(client)
             yield Tools(client, reading, loading, books, clock, utc_now)

@@ -141,3 +141,12 @@ def _steady_day(zone: ZoneInfo, day: str) -> _SteadyDay | None:
     if len(offsets) > 1:
         return None
     return _SteadyDay(offsets.pop(), int(noon.timestamp()) - 12 * 3600)
+
+
+def hours_of(window: Window, *, until: datetime) -> list[Window]:
+    """The hours of a window that are over by `until`."""
+    hours, start = [], window.start
+    while start + timedelta(hours=1) <= min(window.end, until):
+        hours.append(Window(start, start + timedelta(hours=1)))
+        start += timedelta(hours=1)
+    return hours

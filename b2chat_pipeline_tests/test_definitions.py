@@ -52,7 +52,7 @@ def in_a_fresh_process(script: str, environ: dict[str, str], *, folder: Path, op
 def test_they_load_without_any_setting_and_without_a_socket(tmp_path: Path) -> None:
     descriptions = json.loads(in_a_fresh_process(_LOAD, {}, folder=tmp_path))
 
-    assert set(ASSETS) == descriptions.keys()
+    assert {*ASSETS, "chat_updates"} == descriptions.keys()
     for description in descriptions.values():
         assert description.startswith("**Not ready.** B2CHAT_TIMEZONE is not set: ")
         assert "no run will start" in description
@@ -140,7 +140,8 @@ def _schedule(schedule: dg.ScheduleDefinition) -> dict[str, object]:
 def test_every_description_says_grain_and_how_to_run_again() -> None:
     for spec in specs():
         description = spec.description or ""
-        assert "**Grain** of a partition: one hour, in the account's time zone." in description
+        grain = "day" if spec.key.to_user_string() == "chat_updates" else "hour"
+        assert f"**Grain** of a partition: one {grain}, in the account's time zone." in description
         assert "**Run again** whenever you like" in description
         assert "Not ready" not in description
 

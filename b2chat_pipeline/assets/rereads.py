@@ -1,0 +1,162 @@
+"""Reads days again whose chats may have changed: the API tells of changes in no other way.
+
+An asset of its own, so that a re-read that fails leaves the hours that were loaded before green. Not here: which days
+are due (`policy.py`).
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from b2chat_pipeline.assets.columns import table_metadata
+from b2chat_pipeline.assets.shell import USER_TAG
+from b2chat_pipeline.assets.sides import OWNERS, POOL
+from b2chat_pipeline.b2chat.contract import CHATS
+from b2chat_pipeline.b2chat.errors import B2ChatError
+from b2chat_pipeline.partitions import windows_of
+from b2chat_pipeline.policy import RereadPlan, operation
+from b2chat_pipeline.resources import B2ChatResource, WarehouseResource
+from b2chat_pipeline.settings import OperatorError
+from b2chat_pipeline.windows import AccountClock, Window, hours_of
+
+if TYPE_CHECKING:
+    from b2chat_pipeline.ingest.rereads import Staleness
+    from b2chat_pipeline.ingest.sync import Outcome, Tools
+
+# A run that dies takes no more days with it.
+DAYS_PER_RUN = 7
+
+_DESCRIPTION = """Reads all chats of a creation day again, today's too: closings, tags, agents and late messages.
+
+**Planned** by its schedule. A day is read again while a chat of it is not closed, or changed less than two days before
+its last read: at most 3 hours apart up to 35 days of age, weekly up to 180 days, then never. Where that does not fit
+into the share of requests for re-reads, the longest unread day comes first, and the promise shown grows.
+
+**Grain** of a partition: one day, in the account's time zone.
+
+**Run again** whenever you like: any days, in any order, beside other runs. The hours' own assets are not touched."""
+
+
+@dataclass(frozen=True)
+class _Reread:
+    """A run over some days, by partition key: their hours that are over, what was known before, what came of it."""
+
+    hours: Mapping[str, list[Window]]
+    days: Mapping[str, date]
+    before: "Staleness"
+    outcome: "Outcome"
+    now: datetime
+
+    def failed(self, key: str) -> list[Exception]:
+        """Why hours of a day were not read again."""
+        return [error for hour in self.hours[key] if (error := self.outcome.failed.get(hour.start))]
+
+    def metadata(self, key: str) -> dict[str, int | float]:
+        """What a day's re-read promised and brought; staleness in hours, as it was when the read began."""
+        day = self.days[key]
+        counts = [self.outcome.counts.get(hour.start, {}).get("chats") for hour in self.hours[key]]
+        metadata: dict[str, int | float] = {
+            "dagster/partition_row_count": sum(count.loaded for count in counts if count),
+            "changed_chats": sum(count.updated for count in counts if count),
+            "new_chats": sum(count.inserted for count in counts if count),
+        }
+        known = self.before.days.get(day)
+        if known is not None and known.last_read is not None:
+            metadata["staleness_hours"] = round((self.now - known.last_read).total_seconds() / 3600, 2)
+        if day in self.before.plan.promised:
+            metadata["promised_hours"] = round(self.before.plan.promised[day].total_seconds() / 3600, 2)
+        return metadata
+
+
+def chat_updates(partitions: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
+    """Creation days, read again."""
+
+    spec = dg.AssetSpec(
+        "chat_updates",
+        deps=["chats", "messages"],
+        description=_DESCRIPTION,
+        group_name="rereads",
+        owners=OWNERS,
+        kinds={"python", "postgres"},
+        metadata=table_metadata("chats"),
+    )
+
+    @dg.multi_asset(
+        name="chat_updates",
+        specs=[spec],
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.multi_run(DAYS_PER_RUN),
+        pool=POOL,
+    )
+    def update_chats(
+        context: dg.AssetExecutionContext, warehouse: WarehouseResource, b2chat: B2ChatResource
+    ) -> Iterator[dg.MaterializeResult[None]]:
+        try:
+            with b2chat.tools(warehouse, "reread") as tools:
+                reread = _reread(context, tools, per_day=b2chat.requests_per_day(tools.books))
+        except (OperatorError, B2ChatError) as error:
+            raise dg.Failure(str(error), allow_retries=False) from None
+        yield _result(context, reread)
+
+    return update_chats
+
+
+def plan_at(warehouse: WarehouseResource, b2chat: B2ChatResource, at: datetime) -> RereadPlan:
+    """The days to read again at a moment. Raises OperatorError where that cannot be known."""
+    from b2chat_pipeline.ingest.rereads import staleness
+
+    with warehouse.connect("schedule") as connection:
+        per_day = b2chat.requests_per_day(connection)
+        return staleness(connection, AccountClock(b2chat.account().zone), per_day=per_day, now=at).plan
+
+
+def _reread(context: dg.AssetExecutionContext, tools: "Tools", *, per_day: int) -> _Reread:
+    from b2chat_pipeline.ingest.rereads import staleness
+    from b2chat_pipeline.ingest.sync import Order, Outcome, run_sync
+    from b2chat_pipeline.warehouse.accounts import user_id
+
+    now, tags = tools.now(), context.run.tags
+    windows = windows_of(context.assets_def.partitions_def, context.partition_keys)
+    hours = {key: hours_of(window, until=now) for key, window in windows.items()}
+    before = staleness(tools.books, tools.clock, per_day=per_day, now=now)
+    order = Order(
+        endpoint=CHATS,
+        hours=[hour for each in hours.values() for hour in each],
+        read=True,
+        load=True,
+        user_id=user_id(tools.books, tags.get(USER_TAG)),
+        operation=operation(tags),
+        run_id=context.run.run_id,
+    )
+    # Of a day that has just begun, there is nothing to read again.
+    outcome = run_sync(order, tools) if order.hours else Outcome(sync_id="")
+    days = {key: tools.clock.day_of(window.start) for key, window in windows.items()}
+    return _Reread(hours, days, before, outcome, now)
+
+
+def _result(context: dg.AssetExecutionContext, reread: _Reread) -> dg.MaterializeResult[None]:
+    """Credit the days that were read again; fails naming the others."""
+    outcome = reread.outcome
+    summary: dict[str, int | str] = {
+        "requests": outcome.requests,
+        "pages_read": outcome.pages,
+        "sync_id": outcome.sync_id,
+    }
+    bad = {key: errors for key in reread.hours if (errors := reread.failed(key))}
+    if not bad:
+        for key in reread.hours:
+            context.add_asset_metadata(reread.metadata(key), "chat_updates", partition_key=key)
+        return dg.MaterializeResult(asset_key="chat_updates", metadata=summary)
+    for key in reread.hours.keys() - bad.keys():
+        metadata = reread.metadata(key)
+        context.log_event(dg.AssetMaterialization("chat_updates", partition=key, metadata=metadata))
+    causes = " ".join(dict.fromkeys(str(error) for errors in bad.values() for error in errors))
+    raise dg.Failure(
+        f"{len(bad)} of {len(reread.hours)} days were not read again: {', '.join(bad)}. {causes}",
+        metadata=summary,
+        # Days that failed are still due, so the schedule asks for them again.
+        allow_retries=False,
+    )

@@ -1,0 +1,73 @@
+"""The schedule that has days read again, and its job. Not here: which days are due (`policy.py`)."""
+
+import os
+from collections.abc import Sequence
+
+import dagster as dg
+
+from b2chat_pipeline.assets.rereads import DAYS_PER_RUN, plan_at
+from b2chat_pipeline.policy import REREAD_TICK, consecutive
+from b2chat_pipeline.resources import B2ChatResource, WarehouseResource
+from b2chat_pipeline.settings import OperatorError, check_all
+
+# Runs with this tag go one at a time, so that they leave room for the fresh hour (see dagster.yaml).
+REREAD_TAG = "b2chat/reread"
+_NAME = "rereads"
+_UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+
+def reread_schedule(partitions: dg.DailyPartitionsDefinition) -> dg.ScheduleDefinition:
+    """Requests the days that are due, every twenty minutes; on from the first start."""
+    job = dg.define_asset_job(
+        _NAME,
+        selection=dg.AssetSelection.assets("chat_updates"),
+        description="Reads days again whose chats may have changed.",
+        tags={REREAD_TAG: "true"},
+    )
+    minutes = int(REREAD_TICK.total_seconds()) // 60
+
+    @dg.schedule(
+        name=_NAME,
+        job=job,
+        cron_schedule=f"*/{minutes} * * * *",
+        execution_timezone=str(partitions.timezone),
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=f"Has the days read again whose chats may have changed; decides every {minutes} minutes.",
+    )
+    def days_that_are_due(
+        context: dg.ScheduleEvaluationContext, warehouse: WarehouseResource, b2chat: B2ChatResource
+    ) -> Sequence[dg.RunRequest] | dg.SkipReason:
+        try:
+            check_all(os.environ)
+            if context.instance.get_runs_count(dg.RunsFilter(job_name=_NAME, statuses=_UNFINISHED)):
+                return dg.SkipReason("The re-reads asked for before are not finished.")
+            return _requests(context, warehouse, b2chat)
+        except OperatorError as error:
+            return dg.SkipReason(str(error))
+
+    return days_that_are_due
+
+
+def _requests(
+    context: dg.ScheduleEvaluationContext, warehouse: WarehouseResource, b2chat: B2ChatResource
+) -> Sequence[dg.RunRequest] | dg.SkipReason:
+    at = context.scheduled_execution_time
+    plan = plan_at(warehouse, b2chat, at)
+    if not plan.due:
+        return dg.SkipReason(f"None of {len(plan.promised)} days whose chats may change is due.")
+    return [
+        dg.RunRequest(
+            run_key=f"{first}..{last} @ {at.isoformat()}",
+            tags={
+                "dagster/asset_partition_range_start": first.isoformat(),
+                "dagster/asset_partition_range_end": last.isoformat(),
+            },
+        )
+        for first, last in consecutive(plan.due, most=DAYS_PER_RUN)
+    ]
