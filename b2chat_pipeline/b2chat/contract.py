@@ -215,7 +215,7 @@ def _count(total: object) -> int | None:
 
 def decode_chat(raw: bytes) -> Decoded:
     """A chat with its messages; messages that do not fit are put aside one by one, so the rest of the chat loads."""
-    if b"\\u" not in raw or not _has_unstorable_text(raw):
+    if is_plain(raw):
         try:
             return Decoded(_CHAT.decode(raw))
         except _UNDECODABLE:
@@ -225,7 +225,7 @@ def decode_chat(raw: bytes) -> Decoded:
 
 def decode_contact(raw: bytes) -> Decoded:
     """A contact in its full form."""
-    if b"\\u" not in raw or not _has_unstorable_text(raw):
+    if is_plain(raw):
         try:
             return Decoded(_CONTACT.decode(raw))
         except _UNDECODABLE:
@@ -311,6 +311,11 @@ def _no_constant(name: str) -> None:
 
 def _key(loose: object, name: str) -> str | None:
     return _text(loose.get(name)) if isinstance(loose, dict) else None
+
+
+def is_plain(raw: bytes) -> bool:
+    """Whether no text of a record can be one that PostgreSQL does not take."""
+    return b"\\u" not in raw or not _has_unstorable_text(raw)
 
 
 def _has_unstorable_text(raw: bytes) -> bool:

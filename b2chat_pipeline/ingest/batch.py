@@ -3,7 +3,7 @@
 Here belongs turning raw records into a batch that is ready to be written, and counting them. Not here: the database.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -12,9 +12,11 @@ from typing import NamedTuple
 
 from psycopg import Connection
 
-from b2chat_pipeline.b2chat.contract import CHATS, Agent, Chat, ContactStub, decode_chat, messages_told
+from b2chat_pipeline.b2chat.contract import CHATS, Agent, Chat, ContactStub, messages_told
+from b2chat_pipeline.b2chat.drift import DriftWatch
 from b2chat_pipeline.ingest.mapping import MappedChat, map_chat
 from b2chat_pipeline.ingest.received import Received, Tally, rejected
+from b2chat_pipeline.ingest.vocabulary import is_known
 from b2chat_pipeline.warehouse.ledger import Counts, Rejected
 from b2chat_pipeline.windows import AccountClock
 
@@ -70,6 +72,9 @@ class ChatBatch:
     agents: dict[str, AgentTold] = field(default_factory=dict)
     contacts: dict[str, ContactTold] = field(default_factory=dict)
     rejected: list[Rejected] = field(default_factory=list)
+    watch: DriftWatch = field(default_factory=lambda: DriftWatch(CHATS))
+    # How often each value of an open vocabulary was told, by its path.
+    values: Counter[tuple[str, str | None]] = field(default_factory=Counter)
     tally: Tally = field(default_factory=lambda: defaultdict(Counts))
 
 
@@ -106,6 +111,9 @@ def chat_batch(records: Iterable[Received], clock: AccountClock) -> ChatBatch:
         _count_people(batch.tally, older)
     for telling in batch.chats.values():
         _note_people(batch, telling)
+    for (path, value), number in batch.values.items():
+        if value and not is_known(path, value):
+            batch.watch.value(path, value, number)
     return batch
 
 
@@ -142,10 +150,11 @@ def _count_people(tally: Tally, telling: Telling) -> None:
 
 def _telling(received: Received, clock: AccountClock, batch: ChatBatch) -> Telling | None:
     """The chat of a raw record, or None where it does not fit; counts it and puts aside what does not fit."""
-    decoded = decode_chat(received.raw)
+    decoded = batch.watch.decoded(received.raw)
     misfits = list(decoded.misfits)
     mapped: MappedChat | None = None
     if isinstance(decoded.record, Chat):
+        _note_values(decoded.record, batch.values)
         mapped, unstorable = map_chat(decoded.record, received.raw, clock)
         misfits += unstorable
     batch.rejected.extend(rejected(misfit, received, CHATS) for misfit in misfits)
@@ -163,6 +172,13 @@ def _telling(received: Received, clock: AccountClock, batch: ChatBatch) -> Telli
         counts.received += 1
         counts.quarantined += 1
     return Telling(mapped, received.read_at, received.hour)
+
+
+def _note_values(chat: Chat, values: Counter[tuple[str, str | None]]) -> None:
+    values["$.status", chat.status] += 1
+    values["$.provider", chat.provider] += 1
+    for kind in {message.type for message in chat.messages or ()}:
+        values["$.messages[].type", kind] += 1
 
 
 def _note_people(batch: ChatBatch, telling: Telling) -> None:

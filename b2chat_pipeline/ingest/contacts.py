@@ -12,7 +12,8 @@ from datetime import datetime
 
 from psycopg import Connection
 
-from b2chat_pipeline.b2chat.contract import CONTACTS, Contact, Misfit, decode_contact
+from b2chat_pipeline.b2chat.contract import CONTACTS, Contact, Misfit
+from b2chat_pipeline.b2chat.drift import DriftWatch
 from b2chat_pipeline.ingest.people import check_contact, full_hash, full_row
 from b2chat_pipeline.ingest.received import Received, Tally, rejected
 from b2chat_pipeline.ingest.rows import ContactRow
@@ -56,6 +57,7 @@ class ContactBatch:
 
     contacts: dict[str, ContactTelling] = field(default_factory=dict)
     rejected: list[Rejected] = field(default_factory=list)
+    watch: DriftWatch = field(default_factory=lambda: DriftWatch(CONTACTS))
     tally: Tally = field(default_factory=lambda: defaultdict(Counts))
 
 
@@ -65,7 +67,7 @@ def contact_batch(records: Iterable[Received]) -> ContactBatch:
     for received in records:
         counts = batch.tally["contacts", received.hour]
         counts.received += 1
-        decoded = decode_contact(received.raw)
+        decoded = batch.watch.decoded(received.raw)
         misfits = list(decoded.misfits)
         if isinstance(decoded.record, Contact):
             misfits += _unstorable(decoded.record, received.raw)

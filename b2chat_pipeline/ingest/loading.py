@@ -14,12 +14,14 @@ import tenacity
 from psycopg import Connection, errors
 
 from b2chat_pipeline.b2chat.contract import CHATS, Endpoint
+from b2chat_pipeline.b2chat.drift import Departure
 from b2chat_pipeline.ingest.batch import chat_batch
 from b2chat_pipeline.ingest.chats import write_chats
 from b2chat_pipeline.ingest.contacts import contact_batch, write_contacts
 from b2chat_pipeline.ingest.days import DayTold
 from b2chat_pipeline.ingest.received import Tally
 from b2chat_pipeline.warehouse.books import EntityTotals, Sync, record_progress
+from b2chat_pipeline.warehouse.drift import record_drift
 from b2chat_pipeline.warehouse.ledger import Counts, Rejected, put_aside, write_ledger
 from b2chat_pipeline.warehouse.reads import mark_applied
 from b2chat_pipeline.warehouse.write import lock_day
@@ -46,6 +48,8 @@ class PreparedDay:
 
     day: DayTold
     rejected: list[Rejected]
+    # How its records depart from the contract, and how often.
+    departures: Mapping[Departure, int]
     write: Callable[[datetime], Tally]
 
 
@@ -104,11 +108,13 @@ class DayLoader:
         if self._endpoint == CHATS:
             chats = chat_batch(day.records, clock)
             return PreparedDay(
-                day, chats.rejected, lambda now: write_chats(connection, chats, day, synced_at=now).tally
+                *(day, chats.rejected, chats.watch.found),
+                lambda now: write_chats(connection, chats, day, synced_at=now).tally,
             )
         contacts = contact_batch(day.records)
         return PreparedDay(
-            day, contacts.rejected, lambda now: write_contacts(connection, contacts, clock, synced_at=now)
+            *(day, contacts.rejected, contacts.watch.found),
+            lambda now: write_contacts(connection, contacts, clock, synced_at=now),
         )
 
     def _transaction(self, prepared: PreparedDay) -> Tally:
@@ -119,6 +125,7 @@ class DayLoader:
             tally = prepared.write(synced_at)
             check_counts(day, tally)
             put_aside(self._connection, self._sync.id, prepared.rejected, now=synced_at)
+            record_drift(self._connection, self._sync.id, prepared.departures, now=synced_at)
             write_ledger(self._connection, self._sync.id, tally, now=synced_at)
             mark_applied(self._connection, self._endpoint, day.hours_read_at())
             totals = {entity: total(tally, entity) for entity in self._sync.log_ids}

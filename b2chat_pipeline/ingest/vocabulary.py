@@ -25,6 +25,20 @@ _PROVIDER = {
 }
 _MESSAGE_TYPE = {"TEXT": "text", "IMAGE": "image", "STICKER": "image"}
 
+# Known to the source, although the tables call them `file`; and what it tells where it does not know the channel.
+_OTHER_TYPES = {"FILE", "AUDIO", "VIDEO"}
+_NO_PROVIDER = "UNKNOWN"
+
+
+def is_known(path: str, raw: str) -> bool:
+    """Whether a value of `$.status`, `$.provider` or `$.messages[].type` has been seen of this API before."""
+    value = raw.strip().upper()
+    if path == "$.status":
+        return value in _STATUS
+    if path == "$.provider":
+        return value in _PROVIDER or value == _NO_PROVIDER or value.startswith("WHATSAPP")
+    return value in _MESSAGE_TYPE or value in _OTHER_TYPES
+
 
 def chat_status(raw: str | None) -> str:
     """open, closed, pending, or unknown."""
