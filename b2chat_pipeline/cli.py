@@ -78,6 +78,15 @@ def upgrade() -> None:
         click.echo(f"The warehouse is at revision {REVISION}.")
 
 
+@db.command()
+@click.option("--dry-run", is_flag=True, help="Only say what would be dropped.")
+def retain(*, dry_run: bool) -> None:
+    """Drop the weeks of raw pages that are older than B2CHAT_RAW_RETENTION_DAYS, and make partitions ahead."""
+    from b2chat_pipeline.commands.databases import retain as run
+
+    run(_environ(), dry_run=dry_run)
+
+
 @cli.group()
 def quarantine() -> None:
     """Records that do not fit the tables: what they are, and trying again."""

@@ -12,6 +12,7 @@ import dagster as dg
 from b2chat_pipeline.assets.rereads import chat_updates
 from b2chat_pipeline.assets.sides import chats_side, contacts_side
 from b2chat_pipeline.automation.hourly import hourly_schedule
+from b2chat_pipeline.automation.maintenance import raw_retention, retention_schedule
 from b2chat_pipeline.automation.rereads import reread_schedule
 from b2chat_pipeline.partitions import account_or_placeholder, daily_partitions, hourly_partitions
 from b2chat_pipeline.resources import B2ChatResource, WarehouseResource
@@ -26,7 +27,8 @@ def build_definitions(environ: Mapping[str, str], *, resources: Mapping[str, obj
         assets = [_with_warning(side, problem) for side in assets]
     return dg.Definitions(
         assets=assets,
-        schedules=[hourly_schedule(hours), reread_schedule(days)],
+        jobs=[raw_retention],
+        schedules=[hourly_schedule(hours), reread_schedule(days), retention_schedule(account)],
         resources={"warehouse": WarehouseResource(), "b2chat": B2ChatResource(), **(resources or {})},
         # One process for all steps of a run: a process per step costs seconds.
         executor=dg.in_process_executor,

@@ -7,7 +7,7 @@ at import; every function takes the environment as a mapping, so a test or a run
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 from zoneinfo import ZoneInfo
@@ -49,6 +49,12 @@ VARIABLES = (
     Variable("B2CHAT_API_URL", "Address of the API.", DEFAULT_API_URL, stored=True),
     Variable("B2CHAT_REQUESTS_PER_SECOND", "Ceiling for all processes together; 0 switches it off.", "5", stored=True),
     Variable("B2CHAT_REQUESTS_PER_DAY", "Ceiling for all processes together.", "10000", stored=True),
+    Variable(
+        "B2CHAT_RAW_RETENTION_DAYS",
+        "Days that pages of the API are kept as received; whole weeks older than that are dropped.",
+        "30",
+        stored=True,
+    ),
     Variable(
         "B2CHAT_ADMIN_EMAILS",
         "Administrators, separated by commas; they own manual loads and get notices.",
@@ -126,12 +132,21 @@ def read_admin_emails(environ: Mapping[str, str], stored: Mapping[str, str] | No
     return emails
 
 
+def read_raw_retention(environ: Mapping[str, str], stored: Mapping[str, str] | None = None) -> timedelta:
+    """How long raw pages are kept. Raises SettingsError."""
+    text = _value("B2CHAT_RAW_RETENTION_DAYS", environ, stored or {})
+    if not re.fullmatch(r"[1-9][0-9]{0,3}", text):
+        raise SettingsError(f"B2CHAT_RAW_RETENTION_DAYS is {text!r}, which is no number of days: the default is 30.")
+    return timedelta(days=int(text))
+
+
 def check_all(environ: Mapping[str, str]) -> None:
     """Read every setting once; raises SettingsError for the first that is missing or wrong."""
     read_storage(environ)
     read_account(environ)
     read_source(environ)
     read_admin_emails(environ)
+    read_raw_retention(environ)
 
 
 def env_example() -> str:

@@ -58,6 +58,7 @@ def b2chat(home: Home, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFix
 
 COMMANDS: list[tuple[str, ...]] = [
     *((), ("demo",), ("dev",), ("load",), ("db",), ("db", "upgrade"), ("simulate",)),
+    ("db", "retain"),
     *(("quarantine",), ("quarantine", "list"), ("quarantine", "show"), ("quarantine", "replay")),
 ]
 

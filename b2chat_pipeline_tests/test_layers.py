@@ -25,7 +25,7 @@ ALLOWED: dict[str, set[str]] = {
     "resources": {"settings", "windows", "policy", "b2chat", "warehouse", "ingest", "partitions"},
     "instance": {"settings", "warehouse"},
     "assets": {"settings", "windows", "policy", "b2chat", "warehouse", "ingest", "partitions", "resources"},
-    "automation": {"settings", "windows", "policy", "partitions", "resources", "assets"},
+    "automation": {"settings", "windows", "policy", "warehouse", "partitions", "resources", "assets"},
     "definitions": {"settings", "partitions", "resources", "assets", "automation"},
     "commands": {
         *("settings", "windows", "policy", "warehouse", "ingest"),

@@ -15,6 +15,7 @@ from b2chat_pipeline.settings import (
     env_example,
     read_account,
     read_admin_emails,
+    read_raw_retention,
     read_source,
     read_storage,
 )
@@ -45,6 +46,7 @@ WRONG: list[tuple[str, str]] = [
     *(("B2CHAT_API_URL", text) for text in ("api.b2chat.io", "ftp://api.b2chat.io", "https://", "http://[::1")),
     *(("B2CHAT_REQUESTS_PER_SECOND", text) for text in ("-1", "five", "1e5", "5,5", "٣", "nan", "0." + "0" * 40 + "1")),
     *(("B2CHAT_REQUESTS_PER_DAY", text) for text in ("-1", "0.5", "many", "1e4", "9" * 40)),
+    *(("B2CHAT_RAW_RETENTION_DAYS", text) for text in ("0", "-1", "1.5", "a month", "99999")),
     *(("B2CHAT_ADMIN_EMAILS", text) for text in ("ana", "ana@example.test; luis@example.test", "ana @example.test")),
     *(("B2CHAT_DATABASE_URL", text) for text in ("mysql://u:hidden@h/d", "host=h password=hidden", "u:hidden@h")),
     ("DAGSTER_DATABASE_URL", "sqlite:///hidden.db"),
@@ -92,6 +94,7 @@ STORED: list[tuple[str, str, str, ReadOne]] = [
     ("B2CHAT_API_URL", "https://one.test", "https://two.test", lambda e, s: read_source(e, s).api_url),
     ("B2CHAT_REQUESTS_PER_SECOND", "1", "2", lambda e, s: f"{read_source(e, s).requests_per_second:g}"),
     ("B2CHAT_REQUESTS_PER_DAY", "100", "200", lambda e, s: str(read_source(e, s).requests_per_day)),
+    ("B2CHAT_RAW_RETENTION_DAYS", "7", "14", lambda e, s: str(read_raw_retention(e, s).days)),
     ("B2CHAT_ADMIN_EMAILS", "a@one.test", "b@two.test", lambda e, s: ",".join(read_admin_emails(e, s))),
 ]
 

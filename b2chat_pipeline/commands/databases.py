@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from b2chat_pipeline.instance import DATABASE as DAGSTER_DATABASE
-from b2chat_pipeline.settings import OperatorError, Storage, read_storage
+from b2chat_pipeline.settings import OperatorError, Storage, read_raw_retention, read_storage
 from b2chat_pipeline.warehouse.embedded import EmbeddedPostgres
 from b2chat_pipeline.warehouse.location import EMBEDDED_DATABASE
 
@@ -67,3 +67,20 @@ def _prepare(databases: Databases) -> None:
             " DAGSTER_DATABASE_URL (postgresql://user:password@host:5432/database, special characters of the password"
             " percent-encoded, %40 for @), and that their user may create tables there."
         ) from None
+
+
+def retain(environ: Mapping[str, str], *, dry_run: bool) -> None:
+    """Drop old raw pages by the week, and print what was done."""
+    import click
+
+    from b2chat_pipeline.warehouse.accounts import stored_settings
+    from b2chat_pipeline.warehouse.connection import connect
+    from b2chat_pipeline.warehouse.retention import retain_raw_pages
+
+    with open_databases(environ) as databases, connect(databases.warehouse, purpose="retention") as connection:
+        keep = read_raw_retention(environ, stored_settings(connection))
+        done = retain_raw_pages(connection, keep=keep, now=datetime.now(UTC), dry_run=dry_run)
+    click.echo(f"{'Would be dropped' if dry_run else 'Dropped'}: {', '.join(done.dropped) or 'nothing'}.")
+    if done.busy:
+        click.echo(f"In use, so kept for now: {', '.join(done.busy)}.")
+    click.echo(f"Kept: {done.kept} weeks. Rows outside any week: {done.default_rows:,}.")

@@ -35,6 +35,8 @@ def miss_absent(
     late = [told.chat.key for told in inserted if told.read_at < applied.get(told.hour, told.read_at)]
     if late:
         miss_late_chats(write.connection, CHATS, list(applied), late)
+    if not day.complete:
+        return
     unfit = [rejected.record_key for rejected in write.batch.rejected if rejected.entity == "chats"]
     if None in unfit:
         return  # whose record it is cannot be known

@@ -24,6 +24,8 @@ class DayTold:
     # When the first page of the list was asked for.
     read_at: datetime
     records: list[Received] = field(default_factory=list)
+    # Whether these are all records of the hours: only then does one that is lacking tell anything.
+    complete: bool = True
 
     def hours_read_at(self) -> dict[datetime, datetime]:
         """By hour, when its oldest record was read; an hour without records counts as read with the first page."""

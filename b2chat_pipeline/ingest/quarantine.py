@@ -116,7 +116,9 @@ class _Again:
         connection, now = self._place.loading, self._place.now()
         window, day = Window(hour, hour + timedelta(hours=1)), self._place.clock.day_of(hour)
         received = Received(record.raw_record.encode(), record.read_at, hour)
-        prepared = self._prepared(DayTold(day, [window], record.sync_id, record.read_at, [received]), [record])
+        prepared = self._prepared(
+            DayTold(day, [window], record.sync_id, record.read_at, [received], complete=False), [record]
+        )
         with connection.transaction():
             lock_day(connection, self._endpoint, day.isoformat())
             tally = prepared.write(now)

@@ -5,9 +5,9 @@ works. The chats side and the contacts side do not depend on each other, so trou
 other.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from psycopg import Connection
@@ -153,12 +153,21 @@ class _Running:
                 by_sync[stored[hour.start].sync_id].append(hour)
         for sync_id, hours in sorted(by_sync.items()):
             pages = stored_pages(self._tools.reading, sync_id, self._order.endpoint)
-            for day in self._days(told_pages(pages, self._order.endpoint, self._tools.clock), hours):
+            told = self._told(told_pages(pages, self._order.endpoint, self._tools.clock), hours)
+            for day in self._prepared(_whole(told, stored)):
                 self._settle(day)
+            done = self._outcome.told.keys() | self._outcome.failed.keys()
+            missing = (hour.start for hour in hours if hour.start not in done)
+            self._fail(missing, _nothing_stored(self._order.endpoint))
 
     def _days(self, pages: PagesTold, hours: Sequence[Window]) -> Iterator[PreparedDay]:
         """The days of some pages. Pages are read and days decoded while the day before is written."""
-        days = days_told(ahead(pages, depth=PAGES_AHEAD), hours, self._tools.clock)
+        return self._prepared(self._told(pages, hours))
+
+    def _told(self, pages: PagesTold, hours: Sequence[Window]) -> Iterator[DayTold]:
+        return days_told(ahead(pages, depth=PAGES_AHEAD), hours, self._tools.clock)
+
+    def _prepared(self, days: Iterable[DayTold]) -> Iterator[PreparedDay]:
         return ahead((self._loader.prepare(day) for day in days), depth=1)
 
     def _settle(self, prepared: PreparedDay) -> None:
@@ -179,6 +188,16 @@ class _Running:
     def _fail(self, hours: Iterable[datetime], error: Exception) -> None:
         for hour in hours:
             self._outcome.failed[hour] = error
+
+
+def _whole(days: Iterable[DayTold], stored: Mapping[datetime, HourRead]) -> Iterator[DayTold]:
+    """Days with those of their hours of which all records are still stored: old pages are dropped by the week."""
+    for day in days:
+        number = Counter(record.hour for record in day.records)
+        hours = [hour for hour in day.hours if number[hour.start] >= stored[hour.start].records]
+        if hours:
+            starts = {hour.start for hour in hours}
+            yield replace(day, hours=hours, records=[record for record in day.records if record.hour in starts])
 
 
 def _hours_read(day: DayTold) -> list[HourRead]:
