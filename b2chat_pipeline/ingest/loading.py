@@ -146,7 +146,7 @@ def attempted(transaction: Callable[[], T]) -> T:
 
 def _only(day: DayTold, hour: Window) -> DayTold:
     records = [record for record in day.records if record.hour == hour.start]
-    return DayTold(day.day, [hour], day.sync_id, day.read_at, records)
+    return DayTold(day.day, [hour], day.sync_id, day.read_at, records, day.complete)
 
 
 def check_counts(day: DayTold, tally: Tally) -> None:
