@@ -19,6 +19,7 @@ from b2chat_pipeline.commands.load import hours_between
 from b2chat_pipeline.commands.ports import free_port
 from b2chat_pipeline.settings import Account
 from b2chat_pipeline.simulator import Clock, Simulator
+from b2chat_pipeline.warehouse.connection import REVISION
 from b2chat_pipeline_tests.command_support import Home, Said, home_in, wait_for_file, wait_for_line, wait_until_none
 from b2chat_pipeline_tests.dagster_support import ADMIN, BUSY_WORLD, NOW, PROJECT, account_environment
 
@@ -250,7 +251,7 @@ def test_the_tables_can_be_upgraded_twice(b2chat: Command, empty_database_url: s
     said = [b2chat("db", "upgrade", **settings) for _ in range(2)]
 
     assert {(it.status, it.errors) for it in said} == {(0, "")}
-    assert {it.output for it in said} == {"The warehouse is at revision 0005.\n"}
+    assert {it.output for it in said} == {f"The warehouse is at revision {REVISION}.\n"}
 
 
 def test_plain_dg_dev_without_a_database_says_how_to_start(home: Home) -> None:
