@@ -24,7 +24,7 @@ from b2chat_pipeline.simulator.expectation import (
 from b2chat_pipeline.warehouse.accounts import SYSTEM_USER, ensure_users
 from b2chat_pipeline.warehouse.budget import Limits
 from b2chat_pipeline.warehouse.connection import connect
-from b2chat_pipeline.windows import AccountClock, Window
+from b2chat_pipeline.windows import AccountClock, Window, hours_of
 
 UNLIMITED = Limits(0, 0)
 
@@ -102,12 +102,7 @@ def all_loaded(outcomes: Sequence[Outcome]) -> bool:
 
 def hours_between(clock: AccountClock, first: date, last: date, *, until: datetime) -> list[Window]:
     """The hours of some account-local days that are over by `until`."""
-    start, end = clock.day_window(first).start, min(clock.day_window(last).end, until)
-    hours = []
-    while start + timedelta(hours=1) <= end:
-        hours.append(Window(start, start + timedelta(hours=1)))
-        start += timedelta(hours=1)
-    return hours
+    return hours_of(Window(clock.day_window(first).start, clock.day_window(last).end), until=until)
 
 
 def rows(connection: Connection, query: str) -> list[dict[str, object]]:

@@ -11,9 +11,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from b2chat_pipeline.b2chat.errors import BudgetExhausted
-from b2chat_pipeline.b2chat.limits import RequestClass
 from b2chat_pipeline.ingest.budget import SharedBudget
-from b2chat_pipeline.policy import SHARES
+from b2chat_pipeline.policy import SHARES, RequestClass
 from b2chat_pipeline.warehouse.budget import Grant, Limits, Refusal, take_request
 from b2chat_pipeline.warehouse.connection import connect
 from b2chat_pipeline.windows import AccountClock

@@ -24,9 +24,10 @@ from b2chat_pipeline.b2chat.errors import (
     TransientError,
     error_for_status,
 )
-from b2chat_pipeline.b2chat.limits import DEFAULT_POLICY, RequestBudget, RequestClass, RetryPolicy
+from b2chat_pipeline.b2chat.limits import DEFAULT_POLICY, RequestBudget, RetryPolicy
 from b2chat_pipeline.b2chat.token import TOKEN_ENDPOINT, AccessToken, token_from
 from b2chat_pipeline.b2chat.transport import Reply, Transport
+from b2chat_pipeline.policy import RequestClass
 
 __all__ = ["Answer", "B2ChatClient", "Credentials", "RequestBudget", "RequestClass", "RetryPolicy"]
 

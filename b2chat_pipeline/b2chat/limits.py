@@ -6,9 +6,9 @@ retry loop (`client.py`).
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Protocol
 
-RequestClass = Literal["hourly", "reread", "backfill"]
+from b2chat_pipeline.policy import RequestClass
 
 
 class RequestBudget(Protocol):

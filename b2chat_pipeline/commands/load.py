@@ -11,6 +11,7 @@ from datetime import datetime
 
 import dagster as dg
 
+from b2chat_pipeline.assets.shell import USER_TAG
 from b2chat_pipeline.assets.sides import HOURS_PER_RUN
 from b2chat_pipeline.commands.backfill import daemon_runs, run_backfill
 from b2chat_pipeline.commands.databases import open_databases
@@ -34,7 +35,7 @@ class Request:
     @property
     def tags(self) -> dict[str, str]:
         """The tags of every run it leads to."""
-        return {"b2chat/user": self.user} if self.user else {}
+        return {USER_TAG: self.user} if self.user else {}
 
 
 def load(environ: Mapping[str, str], *, start: str, end: str, user: str | None) -> bool:

@@ -9,8 +9,7 @@ from datetime import datetime, timedelta
 from psycopg import Connection
 
 from b2chat_pipeline.b2chat.errors import BudgetExhausted
-from b2chat_pipeline.b2chat.limits import RequestClass
-from b2chat_pipeline.policy import request_share
+from b2chat_pipeline.policy import RequestClass, request_share
 from b2chat_pipeline.warehouse.budget import Grant, Limits, block_requests, take_request
 from b2chat_pipeline.windows import AccountClock
 

@@ -4,7 +4,7 @@ Here belongs what commits together: rows, quarantine, ledger, sync log, watermar
 (`chats.py`, `contacts.py`), and where the records come from.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
@@ -161,7 +161,11 @@ def check_counts(day: DayTold, tally: Tally) -> None:
 
 def total(tally: Tally, entity: str) -> EntityTotals:
     """What became of an entity's records in all hours."""
-    counts = [count for (name, _), count in tally.items() if name == entity]
+    return total_of([counts for (name, _), counts in tally.items() if name == entity])
+
+
+def total_of(counts: Collection[Counts]) -> EntityTotals:
+    """Several counts of one entity as one."""
     return EntityTotals(
         received=sum(count.received for count in counts),
         loaded=sum(count.loaded for count in counts),

@@ -17,7 +17,7 @@ from b2chat_pipeline.b2chat.contract import CHATS, CONTACTS, Endpoint
 from b2chat_pipeline.b2chat.errors import B2ChatError, BudgetExhausted
 from b2chat_pipeline.ingest.ahead import ahead
 from b2chat_pipeline.ingest.days import DayTold, days_told
-from b2chat_pipeline.ingest.loading import DayLoader, LoadError, PreparedDay
+from b2chat_pipeline.ingest.loading import DayLoader, LoadError, PreparedDay, total_of
 from b2chat_pipeline.ingest.reading import PageTold, Reader, plan_reads, told_pages
 from b2chat_pipeline.warehouse.books import EntityTotals, Sync, close_sync, open_sync
 from b2chat_pipeline.warehouse.ledger import Counts
@@ -231,9 +231,4 @@ def _close(tools: Tools, sync: Sync, outcome: Outcome, status: str, error: BaseE
 
 
 def _entity_total(outcome: Outcome, entity: str) -> EntityTotals:
-    counts = [hour[entity] for hour in outcome.counts.values() if entity in hour]
-    return EntityTotals(
-        received=sum(count.received for count in counts),
-        loaded=sum(count.loaded for count in counts),
-        quarantined=sum(count.quarantined for count in counts),
-    )
+    return total_of([hour[entity] for hour in outcome.counts.values() if entity in hour])
