@@ -5,6 +5,7 @@ time, any I/O. All windows are half-open and held in UTC; days are the account's
 where clocks change.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
@@ -14,7 +15,11 @@ from zoneinfo import ZoneInfo
 # Why a clock of the API is not simply what it says: it names two instants (clocks went back; the first is taken), none
 # (clocks went forward; it is shifted by the gap), or cannot be read as a time at all.
 ClockFlag = Literal["ambiguous", "nonexistent", "unreadable"]
-_CLOCK_LENGTH = len("2025-01-31 23:59:59")
+_CLOCK_LENGTH, _MINUTE_LENGTH = len("2025-01-31 23:59:59"), len("2025-01-31 23:59")
+# `2025-01-31 23:59` with any separator: Python reads other forms too, which PostgreSQL does not.
+_MINUTE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}.[0-9]{2}:[0-9]{2}").fullmatch
+# The seconds of a clock, by what stands behind its minute.
+_SECONDS = {f":{second:02}": second for second in range(60)}
 
 
 @dataclass(frozen=True, order=True)
@@ -42,12 +47,8 @@ class ClockReading(NamedTuple):
     flag: ClockFlag | None = None
 
 
-class Stamp(NamedTuple):
-    """A clock as hundreds of thousands of messages need it: seconds since 1970, and the text PostgreSQL reads."""
-
-    epoch: float
-    text: str
-    flag: ClockFlag | None = None
+# A clock as hundreds of thousands of messages need it: seconds since 1970, the text PostgreSQL reads, the flag.
+Stamp = tuple[float, str, ClockFlag | None]
 
 
 @dataclass(frozen=True)
@@ -70,27 +71,19 @@ class AccountClock:
             return ClockReading(None, "unreadable")
 
     def reads(self, text: str) -> bool:
-        """Whether a clock can be read at all. Twice as fast as `stamp`."""
-        try:
-            if _is_plain(text) and _steady_day(self.zone, text[:10]) is not None:
-                datetime.fromisoformat(text)
-                return True
-        except (ValueError, OverflowError):
-            return False
+        """Whether a clock can be read at all. Several times as fast as `stamp`."""
+        if text[_MINUTE_LENGTH:] in _SECONDS and _steady_minute(self.zone, text[:_MINUTE_LENGTH]) is not None:
+            return True
         return self.read(text).instant is not None
 
     def stamp(self, text: str) -> Stamp | None:
         """The same clock as a stamp; None where it cannot be read. Several times as fast as `read`."""
-        try:
-            steady = _steady_day(self.zone, text[:10])
-            if steady is not None and _is_plain(text):
-                local = datetime.fromisoformat(text)
-                seconds = local.hour * 3600 + local.minute * 60 + local.second
-                return Stamp(steady.midnight + seconds, f"{text[:10]} {text[11:]}{steady.offset}")
-        except (ValueError, OverflowError):
-            return None
+        second = text[_MINUTE_LENGTH:]
+        minute = _steady_minute(self.zone, text[:_MINUTE_LENGTH]) if second in _SECONDS else None
+        if minute is not None:
+            return minute.epoch + _SECONDS[second], f"{minute.text}{second}{minute.offset}", None
         instant, flag = self.read(text)
-        return None if instant is None else Stamp(instant.timestamp(), instant.isoformat(), flag)
+        return None if instant is None else (instant.timestamp(), instant.isoformat(), flag)
 
     def _read_near_a_change(self, naive: datetime) -> ClockReading:
         first, second = naive.replace(tzinfo=self.zone), naive.replace(tzinfo=self.zone, fold=1)
@@ -117,16 +110,35 @@ class AccountClock:
         return [first + timedelta(days=n) for n in range((last - first).days + 1)]
 
 
-def _is_plain(text: str) -> bool:
-    """Whether a clock has the usual form but for its separator: Python reads others that PostgreSQL does not."""
-    return len(text) == _CLOCK_LENGTH and text[4] == text[7] == "-" and text[13] == text[16] == ":"
-
-
 class _SteadyDay(NamedTuple):
     """A day on which clocks do not change: its offset (`-05:00`), and its midnight in seconds since 1970."""
 
     offset: str
     midnight: int
+
+
+class _SteadyMinute(NamedTuple):
+    """A minute of such a day: the offset, its beginning in seconds since 1970, and as text that PostgreSQL reads."""
+
+    offset: str
+    epoch: int
+    text: str
+
+
+# A week of them: the messages of a load lie close together, and most minutes hold many.
+@lru_cache(maxsize=7 * 1440)
+def _steady_minute(zone: ZoneInfo, text: str) -> _SteadyMinute | None:
+    """What holds for all clocks of a minute; None where it has another form, or clocks change that day."""
+    if not _MINUTE(text):
+        return None
+    try:
+        local = datetime.fromisoformat(text)
+        day = _steady_day(zone, text[:10])
+    except (ValueError, OverflowError):
+        return None
+    if day is None:
+        return None
+    return _SteadyMinute(day.offset, day.midnight + local.hour * 3600 + local.minute * 60, f"{text[:10]} {text[11:]}")
 
 
 @lru_cache(maxsize=4096)

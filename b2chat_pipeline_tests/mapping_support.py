@@ -2,11 +2,13 @@
 
 import json
 from datetime import UTC, datetime
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from b2chat_pipeline.b2chat.contract import Chat, Misfit, decode_chat
-from b2chat_pipeline.ingest.mapping import MappedChat, Parents, chat_row, map_chat, message_rows
-from b2chat_pipeline.ingest.rows import ChatRow, MessageRow
+from b2chat_pipeline.ingest.mapping import MappedChat, Parents, chat_row, map_chat, message_lines
+from b2chat_pipeline.ingest.rows import MESSAGE_COLUMNS, ChatRow
+from b2chat_pipeline.warehouse.write import NULL
 from b2chat_pipeline.windows import AccountClock
 
 BOGOTA, NEW_YORK = AccountClock(ZoneInfo("America/Bogota")), AccountClock(ZoneInfo("America/New_York"))
@@ -37,5 +39,25 @@ def row(clock: AccountClock = BOGOTA, **changes: object) -> ChatRow:
     return chat_row(chat, chat.new_id, Parents({}, {}, {}), read_at=NOON, synced_at=NOON)
 
 
+class MessageRow(NamedTuple):
+    """Of a row of `messages`, what the tests look at."""
+
+    id: str
+    text: str | None
+    type: str | None
+    raw_type: str | None
+    image_url: str | None
+    file_url: str | None
+    timestamp: str
+    time_flag: str | None
+
+
 def messages(*told: dict[str, object], clock: AccountClock = BOGOTA) -> list[MessageRow]:
-    return message_rows(fitting(clock, messages=list(told)), "row", synced_at=NOON)
+    lines = message_lines(fitting(clock, messages=list(told)), "row", synced_at=NOON)
+    rows = [dict(zip(MESSAGE_COLUMNS, line.rstrip("\n").split("\t"), strict=True)) for line in lines.values()]
+    assert [row["id"] for row in rows] == list(lines)
+    return [MessageRow(*(_told(row[name]) for name in MessageRow._fields)) for row in rows]  # type: ignore[arg-type]
+
+
+def _told(field: str) -> str | None:
+    return None if field == NULL else field

@@ -11,7 +11,6 @@ nothing. A chat whose hashes are equal is skipped.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import chain
 
 from psycopg import Connection
 
@@ -19,13 +18,13 @@ from b2chat_pipeline.b2chat.contract import CHATS
 from b2chat_pipeline.ingest.absences import miss_absent, tell_chats
 from b2chat_pipeline.ingest.batch import ChatBatch, DayWrite, Telling, count_chat, count_messages
 from b2chat_pipeline.ingest.days import DayTold
-from b2chat_pipeline.ingest.mapping import Parents, chat_row, message_rows
+from b2chat_pipeline.ingest.mapping import Parents, chat_row, message_lines
 from b2chat_pipeline.ingest.messages import merge_messages, recount_messages
 from b2chat_pipeline.ingest.parents import insert_parents, update_parents
-from b2chat_pipeline.ingest.rows import ChatRow, MessageRow
+from b2chat_pipeline.ingest.rows import MESSAGE_COLUMNS, ChatRow
 from b2chat_pipeline.warehouse.history import Absence, chat_absences, record_changes
 from b2chat_pipeline.warehouse.reads import applied_reads
-from b2chat_pipeline.warehouse.write import copy_rows, stage_rows
+from b2chat_pipeline.warehouse.write import copy_lines, copy_rows, stage_rows
 
 _UPDATE_CHATS = """
     with news as (
@@ -135,10 +134,8 @@ def _insert(write: DayWrite, tellings: Sequence[Telling], parents: Parents) -> N
         for telling in tellings
     )
     copy_rows(write.connection, "chats", ChatRow._fields, chats)
-    messages = chain.from_iterable(
-        message_rows(telling.chat, telling.chat.new_id, synced_at=write.synced_at) for telling in tellings
-    )
-    copy_rows(write.connection, "messages", MessageRow._fields, messages)
+    told = (message_lines(telling.chat, telling.chat.new_id, synced_at=write.synced_at) for telling in tellings)
+    copy_lines(write.connection, "messages", MESSAGE_COLUMNS, ("".join(lines.values()) for lines in told))
     for telling in tellings:
         _count(write, telling, "inserted")
 

@@ -5,36 +5,26 @@ Here belongs the column mapping of chats and their messages, and nothing that ne
 text both mean "not told" and become NULL.
 """
 
-from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import NamedTuple
 
 import msgspec
 
 from b2chat_pipeline.b2chat.contract import Agent, Chat, ContactStub, Message, Misfit, Named
 from b2chat_pipeline.ingest.clocks import ChatClocks, duration, read_clocks, read_created_at, response_clock
-from b2chat_pipeline.ingest.rows import ChatRow, MessageRow
+from b2chat_pipeline.ingest.rows import ChatRow
 from b2chat_pipeline.ingest.values import (
     LONGEST_INDEXED_TEXT,
     UnstorableError,
     check_indexed,
     check_key,
     content_hash,
-    jsonb,
 )
 from b2chat_pipeline.ingest.vocabulary import chat_provider, chat_status, message_type
 from b2chat_pipeline.warehouse.identifiers import derived_id, derived_ids, epoch_seconds
+from b2chat_pipeline.warehouse.write import NULL, copy_text
 from b2chat_pipeline.windows import AccountClock, Stamp
-
-
-class ToldMessage(NamedTuple):
-    """A message whose clock can be read, with its place in the list it was told in."""
-
-    position: int
-    record: Message
-    stamp: Stamp
 
 
 @dataclass(frozen=True)
@@ -58,10 +48,9 @@ class MappedChat:
         return read_clocks(self.record, self.clock)
 
     @cached_property
-    def messages(self) -> list[ToldMessage]:
-        """Its messages with the instants of their clocks; needed as seldom."""
-        stamps = ((place, record, self.clock.stamp(record.created_at)) for place, record in self.told)
-        return [ToldMessage(place, record, stamp) for place, record, stamp in stamps if stamp is not None]
+    def stamps(self) -> list[Stamp]:
+        """The instants of its messages; needed as seldom."""
+        return [stamp for _, record in self.told if (stamp := self.clock.stamp(record.created_at)) is not None]
 
     @property
     def key(self) -> str:
@@ -132,7 +121,7 @@ def chat_row(mapped: MappedChat, row_id: str, parents: Parents, *, read_at: date
         is_agent_available=record.is_agent_available,
         alias=record.alias or None,
         tags=tag_names(record),
-        unread_count=_unread(mapped.messages),
+        unread_count=_unread(mapped),
         created_at=clocks.created_at,
         opened_at=clocks.opened_at,
         picked_up_at=clocks.picked_up_at,
@@ -141,7 +130,7 @@ def chat_row(mapped: MappedChat, row_id: str, parents: Parents, *, read_at: date
         duration=duration(clocks),
         raw_duration=record.duration,
         time_flags=clocks.flags,
-        last_modified_at=_latest(clocks, mapped.messages),
+        last_modified_at=_latest(mapped),
         row_hash=mapped.row_hash,
         messages_hash=mapped.messages_hash,
         messages_told=bool(mapped.told),
@@ -150,58 +139,46 @@ def chat_row(mapped: MappedChat, row_id: str, parents: Parents, *, read_at: date
     )
 
 
-def message_rows(mapped: MappedChat, row_id: str, *, synced_at: datetime) -> list[MessageRow]:
-    """The rows of a chat's messages, for the chat stored under `row_id`.
+def message_lines(mapped: MappedChat, row_id: str, *, synced_at: datetime) -> dict[str, str]:
+    """The rows of a chat's messages, for the chat stored under `row_id`: by their ids, as lines of COPY.
 
     The API gives messages no id, so their keys are made of all that tells two of them apart: chat, time (by the
     instant: a local time that does not exist is shifted onto one that does), direction, type, body, caption, and which
     of several alike it is.
     """
-    make_key, synced, told = derived_ids("message", mapped.key), synced_at.isoformat(), Counter[str]()
-    rows = []
-    for message in mapped.messages:
-        kind = message_type(message.record.type)
-        second, content = max(0, int(message.stamp.epoch)), _identity(message.record, kind)
+    make_key, synced = derived_ids("message", mapped.key), synced_at.isoformat()
+    lines: dict[str, str] = {}
+    alike: dict[str, int] = {}
+    for (position, record), (epoch, timestamp, flag) in zip(mapped.told, mapped.stamps, strict=True):
+        kind, second = message_type(record.type), max(0, int(epoch))
+        content = _identity(record, kind)
         key = make_key(second, f"{content}1")
-        if key in told:
-            told[key] += 1
-            rows.append(_message_row(message, make_key(second, f"{content}{told[key]}"), row_id, kind, synced))
-        else:
-            told[key] = 1
-            rows.append(_message_row(message, key, row_id, kind, synced))
-    return rows
+        if key in lines:
+            alike[key] = alike.get(key, 1) + 1
+            key = make_key(second, f"{content}{alike[key]}")
+        body = copy_text(record.body) if record.body else NULL
+        # In the order of MESSAGE_COLUMNS.
+        lines[key] = (
+            f"{key}\t{row_id}\t{body if kind == 'text' else NULL}\t{kind}\t{copy_text(record.type)}\t{record.incoming}"
+            f"\t{NULL if record.broadcasted is None else record.broadcasted}\t{body if kind == 'image' else NULL}"
+            f"\t{body if kind == 'file' else NULL}\t{copy_text(record.caption) if record.caption else NULL}"
+            f"\t{_location(record)}\t{position}\t{timestamp}\t{flag or NULL}\t{synced}\n"
+        )
+    return lines
 
 
 def _identity(record: Message, kind: str) -> str:
-    body, caption = _lasting_body(record.body, kind), record.caption or ""
-    return f"{'in' if record.incoming else 'out'}\x1f{record.type}\x1f{body}\x1f{caption}\x1f"
+    side = "in" if record.incoming else "out"
+    return f"{side}\x1f{record.type}\x1f{_lasting_body(record.body or '', kind)}\x1f{record.caption or ''}\x1f"
 
 
-def _lasting_body(body: str | None, kind: str) -> str:
+def _lasting_body(body: str, kind: str) -> str:
     """The body; of an address without its query string, which may be a signature that changes with each answer."""
-    return (body or "") if kind == "text" else (body or "").partition("?")[0]
+    return body if kind == "text" else body.partition("?")[0]
 
 
-def _message_row(message: ToldMessage, key: str, row_id: str, kind: str, synced_at: str) -> MessageRow:
-    record, body = message.record, message.record.body or None
-    # By place, since twenty times a chat, names cost as much as all the rest of the row.
-    return MessageRow(
-        key,
-        row_id,
-        body if kind == "text" else None,
-        kind,
-        record.type,
-        record.incoming,
-        record.broadcasted,
-        body if kind == "image" else None,
-        body if kind == "file" else None,
-        record.caption or None,
-        None if record.location is None else jsonb(record.location),
-        message.position,
-        message.stamp.text,
-        message.stamp.flag,
-        synced_at,
-    )
+def _location(record: Message) -> str:
+    return NULL if record.location is None else copy_text(msgspec.json.encode(record.location).decode())
 
 
 def department_name(department: str | Named | None) -> str | None:
@@ -274,17 +251,16 @@ def _content(record: Message) -> tuple[str, bool, str, str, str, str, str]:
     return (record.created_at, record.incoming, record.type, body, caption, str(record.broadcasted), beside)
 
 
-def _unread(messages: list[ToldMessage]) -> int:
+def _unread(mapped: MappedChat) -> int:
     """Customer messages after the last outgoing one."""
-    latest_first = sorted(messages, key=lambda message: (message.stamp.epoch, message.position), reverse=True)
-    for count, message in enumerate(latest_first):
-        if not message.record.incoming:
-            return count
-    return len(latest_first)
+    told = zip(mapped.stamps, mapped.told, strict=True)
+    latest_first = sorted(((stamp[0], place, record.incoming) for stamp, (place, record) in told), reverse=True)
+    outgoing = (count for count, (_, _, incoming) in enumerate(latest_first) if not incoming)
+    return next(outgoing, len(latest_first))
 
 
-def _latest(clocks: ChatClocks, messages: list[ToldMessage]) -> datetime:
+def _latest(mapped: MappedChat) -> datetime:
     """The latest clock known of a chat, its own or a message's."""
-    if not messages:
-        return clocks.latest
-    return max(clocks.latest, datetime.fromtimestamp(max(message.stamp.epoch for message in messages), UTC))
+    latest = max((stamp[0] for stamp in mapped.stamps), default=None)
+    own = mapped.clocks.latest
+    return own if latest is None else max(own, datetime.fromtimestamp(latest, UTC))

@@ -10,9 +10,9 @@ message, is marked as superseded, and revived when it is told again. At the ends
 from collections.abc import Mapping, Sequence
 
 from b2chat_pipeline.ingest.batch import DayWrite, Telling, count_messages
-from b2chat_pipeline.ingest.mapping import message_rows
-from b2chat_pipeline.ingest.rows import MessageRow
-from b2chat_pipeline.warehouse.write import insert_staged, stage_rows
+from b2chat_pipeline.ingest.mapping import message_lines
+from b2chat_pipeline.ingest.rows import MESSAGE_COLUMNS
+from b2chat_pipeline.warehouse.write import insert_staged, stage_lines
 
 _UNCHANGED = """
     select m.chat_id, count(*) from messages m join stage_messages s on s.id = m.id
@@ -64,16 +64,17 @@ def merge_messages(write: DayWrite, tellings: Mapping[str, Telling]) -> None:
     """Merge the messages of tellings, by the ids of their stored chats, each of which tells at least one message."""
     if not tellings:
         return
-    rows: list[MessageRow] = []
+    lines: dict[str, str] = {}
+    chats: dict[str, str] = {}
     for chat_id, telling in tellings.items():
-        rows += message_rows(telling.chat, chat_id, synced_at=write.synced_at)
-    rows.sort(key=lambda row: row.id)
-    stage_rows(write.connection, "messages", rows)
+        told = message_lines(telling.chat, chat_id, synced_at=write.synced_at)
+        lines |= told
+        chats |= dict.fromkeys(told, chat_id)
+    stage_lines(write.connection, "messages", MESSAGE_COLUMNS, (lines[key] for key in sorted(lines)))
     for term, statement in (("unchanged", _UNCHANGED), ("updated", _UPDATE)):
         for chat_id, number in write.connection.execute(statement).fetchall():
             count_messages(write.tally, tellings[chat_id], term, number)
-    chats = {row.id: row.chat_id for row in rows}
-    for message_id in insert_staged(write.connection, "messages", MessageRow._fields, "id"):
+    for message_id in insert_staged(write.connection, "messages", MESSAGE_COLUMNS, "id"):
         count_messages(write.tally, tellings[chats[message_id]], "inserted", 1)
     write.connection.execute(_SUPERSEDE)
 

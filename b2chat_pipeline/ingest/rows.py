@@ -94,22 +94,8 @@ class ChatRow(NamedTuple):
     last_sync_at: datetime
 
 
-class MessageRow(NamedTuple):
-    """A row of `messages`."""
-
-    id: str
-    chat_id: str
-    text: str | None
-    type: str
-    raw_type: str
-    incoming: bool
-    broadcasted: bool | None
-    image_url: str | None
-    file_url: str | None
-    caption: str | None
-    location: Any
-    position: int
-    # As text: psycopg writes a datetime five times as slowly, and there are twenty messages to a chat.
-    timestamp: str
-    time_flag: str | None
-    last_sync_at: str
+# Of `messages`, whose rows are made as lines of COPY at once.
+MESSAGE_COLUMNS = (
+    *("id", "chat_id", "text", "type", "raw_type", "incoming", "broadcasted", "image_url", "file_url", "caption"),
+    *("location", "position", "timestamp", "time_flag", "last_sync_at"),
+)
