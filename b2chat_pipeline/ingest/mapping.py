@@ -37,8 +37,8 @@ class MappedChat:
     department: str | None
     agent: Agent | None
     contact: ContactStub | None
-    # The messages whose clocks can be read, with their places in the list they were told in.
-    told: list[tuple[int, Message]]
+    # The messages whose clocks can be read, by their places in the list they were told in.
+    told: dict[int, Message]
     row_hash: bytes
     messages_hash: bytes | None
 
@@ -50,7 +50,7 @@ class MappedChat:
     @cached_property
     def stamps(self) -> list[Stamp]:
         """The instants of its messages; needed as seldom."""
-        return [stamp for _, record in self.told if (stamp := self.clock.stamp(record.created_at)) is not None]
+        return [stamp for record in self.told.values() if (stamp := self.clock.stamp(record.created_at)) is not None]
 
     @property
     def key(self) -> str:
@@ -149,7 +149,7 @@ def message_lines(mapped: MappedChat, row_id: str, *, synced_at: datetime) -> di
     make_key, synced = derived_ids("message", mapped.key), synced_at.isoformat()
     lines: dict[str, str] = {}
     alike: dict[str, int] = {}
-    for (position, record), (epoch, timestamp, flag) in zip(mapped.told, mapped.stamps, strict=True):
+    for (position, record), (epoch, timestamp, flag) in zip(mapped.told.items(), mapped.stamps, strict=True):
         kind, second = message_type(record.type), max(0, int(epoch))
         content = _identity(record, kind)
         key = make_key(second, f"{content}1")
@@ -222,23 +222,20 @@ def _usable_contact(record: Chat, misfits: list[Misfit]) -> ContactStub | None:
     return contact
 
 
-def _readable_messages(record: Chat, clock: AccountClock, misfits: list[Misfit]) -> list[tuple[int, Message]]:
-    """The messages whose clocks can be read, in the order told; the others are put aside."""
-    told = []
-    for position, message in enumerate(record.messages or ()):
-        if clock.reads(message.created_at):
-            told.append((position, message))
-        else:
-            path, raw = f"$.messages[{position}].created_at", msgspec.json.encode(message)
-            misfits.append(Misfit("messages", record.chat_id, "no time that can be read", path, raw))
+def _readable_messages(record: Chat, clock: AccountClock, misfits: list[Misfit]) -> dict[int, Message]:
+    """The messages whose clocks can be read, by their places in the list; the others are put aside."""
+    told = dict(enumerate(record.messages or ()))
+    for position in [position for position, message in told.items() if not clock.reads(message.created_at)]:
+        path, raw = f"$.messages[{position}].created_at", msgspec.json.encode(told.pop(position))
+        misfits.append(Misfit("messages", record.chat_id, "no time that can be read", path, raw))
     return told
 
 
-def _messages_hash(told: list[tuple[int, Message]]) -> bytes | None:
+def _messages_hash(told: dict[int, Message]) -> bytes | None:
     """A hash over the set of messages, in whatever order they are told; None where none are told."""
     if not told:
         return None
-    return content_hash(sorted([_content(message) for _, message in told]))
+    return content_hash(sorted([_content(message) for message in told.values()]))
 
 
 def _content(record: Message) -> tuple[str, bool, str, str, str, str, str]:
@@ -253,8 +250,8 @@ def _content(record: Message) -> tuple[str, bool, str, str, str, str, str]:
 
 def _unread(mapped: MappedChat) -> int:
     """Customer messages after the last outgoing one."""
-    told = zip(mapped.stamps, mapped.told, strict=True)
-    latest_first = sorted(((stamp[0], place, record.incoming) for stamp, (place, record) in told), reverse=True)
+    told = zip(mapped.stamps, mapped.told.items(), strict=True)
+    latest_first = sorted([(stamp[0], place, record.incoming) for stamp, (place, record) in told], reverse=True)
     outgoing = (count for count, (_, _, incoming) in enumerate(latest_first) if not incoming)
     return next(outgoing, len(latest_first))
 
