@@ -10,7 +10,7 @@ from datetime import datetime
 
 from b2chat_pipeline.b2chat.contract import CHATS
 from b2chat_pipeline.ingest.batch import DayWrite, Telling
-from b2chat_pipeline.ingest.days import DayTold
+from b2chat_pipeline.ingest.days import DayRead
 from b2chat_pipeline.warehouse.history import (
     Absence,
     HourMissed,
@@ -21,7 +21,7 @@ from b2chat_pipeline.warehouse.history import (
 )
 
 
-def tell_chats(write: DayWrite, day: DayTold, ids: Mapping[str, str], absences: Mapping[str, Absence]) -> None:
+def tell_chats(write: DayWrite, day: DayRead, ids: Mapping[str, str], absences: Mapping[str, Absence]) -> None:
     """Let go of the absences of chats that are told; `ids` are those of the stored chats by their keys."""
     told_at = {chat_id: write.batch.chats[key].read_at for key, chat_id in ids.items() if chat_id in absences}
     if told_at:
@@ -29,7 +29,7 @@ def tell_chats(write: DayWrite, day: DayTold, ids: Mapping[str, str], absences: 
 
 
 def miss_absent(
-    write: DayWrite, day: DayTold, applied: Mapping[datetime, datetime], *, inserted: Iterable[Telling]
+    write: DayWrite, day: DayRead, applied: Mapping[datetime, datetime], *, inserted: Iterable[Telling]
 ) -> None:
     """Note the chats that a day's read lacks; `applied` is when each hour's newest loaded read was taken before."""
     late = [told.chat.key for told in inserted if told.read_at < applied.get(told.hour, told.read_at)]
@@ -41,8 +41,7 @@ def miss_absent(
     if None in unfit:
         return  # whose record it is cannot be known
     told = [*write.batch.chats, *(key for key in unfit if key is not None)]
-    read_at = day.hours_read_at()
-    hours = [HourMissed(hour, read_at[hour.start], applied.get(hour.start)) for hour in day.hours]
+    hours = [HourMissed(hour, day.reads[hour.start].read_at, applied.get(hour.start)) for hour in day.hours]
     missed = miss_chats(write.connection, hours, told, sync_id=day.sync_id)
     if missed:
         delete_missed(write.connection, missed, sync_id=day.sync_id, now=write.synced_at)

@@ -17,7 +17,7 @@ from psycopg import Connection
 from b2chat_pipeline.b2chat.contract import CHATS
 from b2chat_pipeline.ingest.absences import miss_absent, tell_chats
 from b2chat_pipeline.ingest.batch import ChatBatch, DayWrite, Telling, count_chat, count_messages
-from b2chat_pipeline.ingest.days import DayTold
+from b2chat_pipeline.ingest.days import DayRead
 from b2chat_pipeline.ingest.mapping import Parents, chat_row, message_lines
 from b2chat_pipeline.ingest.messages import merge_messages, recount_messages
 from b2chat_pipeline.ingest.parents import insert_parents, update_parents
@@ -86,7 +86,7 @@ class _Known:
         return absence is None or not absence.deletes(told_at=telling.read_at)
 
 
-def write_chats(connection: Connection, batch: ChatBatch, day: DayTold, *, synced_at: datetime) -> DayWrite:
+def write_chats(connection: Connection, batch: ChatBatch, day: DayRead, *, synced_at: datetime) -> DayWrite:
     """Write a day's batch within the caller's transaction, and return what became of each record."""
     write = DayWrite(connection, batch, synced_at)
     parents = insert_parents(write)
@@ -110,7 +110,7 @@ def write_chats(connection: Connection, batch: ChatBatch, day: DayTold, *, synce
     return write
 
 
-def _known(connection: Connection, batch: ChatBatch, day: DayTold) -> _Known:
+def _known(connection: Connection, batch: ChatBatch, day: DayRead) -> _Known:
     rows = connection.execute(
         "select b2chat_id, id, row_hash, messages_hash, read_at, coalesce(deletion_reason = 'absent upstream', false)"
         " from chats where b2chat_id = any(%s)",

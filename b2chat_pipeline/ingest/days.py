@@ -4,14 +4,28 @@ Here belongs which hour a record is loaded for. Not here: reading pages, or load
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from b2chat_pipeline.ingest.reading import PageTold
 from b2chat_pipeline.ingest.received import Received
-from b2chat_pipeline.warehouse.reads import StoredPage
+from b2chat_pipeline.warehouse.reads import HourRead, StoredPage
 from b2chat_pipeline.windows import AccountClock, Window
+
+
+@dataclass(frozen=True)
+class DayRead:
+    """One account-local day as it was read: what is known of it without its records."""
+
+    day: date
+    hours: Sequence[Window]
+    sync_id: str
+    # When and how completely each hour (by its start) was read.
+    reads: Mapping[datetime, HourRead]
+    # Whether the records were all of the hours: only then does one that is lacking tell anything.
+    complete: bool
 
 
 @dataclass
@@ -24,16 +38,25 @@ class DayTold:
     # When the first page of the list was asked for.
     read_at: datetime
     records: list[Received] = field(default_factory=list)
-    # Whether these are all records of the hours: only then does one that is lacking tell anything.
+    # See DayRead.
     complete: bool = True
 
-    def hours_read_at(self) -> dict[datetime, datetime]:
-        """By hour, when its oldest record was read; an hour without records counts as read with the first page."""
-        read_at = {hour.start: self.read_at for hour in self.hours}
-        told: dict[datetime, datetime] = {}
+    def read(self) -> DayRead:
+        """The day without its records. An hour counts as read when its oldest record was; one without, at the first."""
+        records = defaultdict[datetime, list[datetime]](list)
         for record in self.records:
-            told[record.hour] = min(record.read_at, told.get(record.hour, record.read_at))
-        return read_at | told
+            records[record.hour].append(record.read_at)
+        reads = {
+            start: HourRead(start, self.sync_id, min(records[start], default=self.read_at), len(records[start]))
+            for start in sorted(hour.start for hour in self.hours)
+        }
+        return DayRead(self.day, self.hours, self.sync_id, reads, self.complete)
+
+    def taken(self) -> Iterator[Received]:
+        """The records, each let go of as it is taken: half of what a day takes in memory."""
+        self.records.reverse()
+        while self.records:
+            yield self.records.pop()
 
 
 def days_told(pages: Iterable[PageTold], hours: Sequence[Window], clock: AccountClock) -> Iterator[DayTold]:

@@ -5,7 +5,7 @@ Here belongs what commits together: rows, quarantine, ledger, sync log, watermar
 """
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
 
@@ -18,12 +18,13 @@ from b2chat_pipeline.b2chat.drift import Departure
 from b2chat_pipeline.ingest.batch import chat_batch
 from b2chat_pipeline.ingest.chats import write_chats
 from b2chat_pipeline.ingest.contacts import contact_batch, write_contacts
-from b2chat_pipeline.ingest.days import DayTold
+from b2chat_pipeline.ingest.days import DayRead, DayTold, days_told
+from b2chat_pipeline.ingest.reading import told_pages
 from b2chat_pipeline.ingest.received import Tally
 from b2chat_pipeline.warehouse.books import EntityTotals, Sync, record_progress
 from b2chat_pipeline.warehouse.drift import record_drift
 from b2chat_pipeline.warehouse.ledger import Counts, Rejected, put_aside, write_ledger
-from b2chat_pipeline.warehouse.reads import mark_applied
+from b2chat_pipeline.warehouse.reads import mark_applied, stored_pages
 from b2chat_pipeline.warehouse.write import lock_day
 from b2chat_pipeline.windows import AccountClock, Window
 
@@ -46,7 +47,7 @@ class LedgerError(LoadError):
 class PreparedDay:
     """A day with its records decoded: what does not fit, and how the rest is written within a transaction."""
 
-    day: DayTold
+    day: DayRead
     rejected: list[Rejected]
     # How its records depart from the contract, and how often.
     departures: Mapping[Departure, int]
@@ -81,20 +82,32 @@ class DayLoader:
 
     def load(self, prepared: PreparedDay) -> DayLoaded:
         """Load a day, or those of its hours that can be loaded."""
-        day = prepared.day
         try:
             return DayLoaded(tally=self._attempted(prepared))
         except LoadError as error:
-            if len(day.hours) == 1:
-                return DayLoaded(failed={day.hours[0].start: error})
+            apart = self._hours_apart(prepared.day)
+            if len(apart) < 2:
+                return DayLoaded(failed={hour.start: error for hour in prepared.day.hours})
         tally: dict[tuple[str, datetime], Counts] = {}
         failed: dict[datetime, LoadError] = {}
-        for hour in day.hours:
+        for told in apart:
             try:
-                tally |= self._attempted(self.prepare(_only(day, hour)))
+                tally |= self._attempted(self.prepare(told))
             except LoadError as error:
-                failed[hour.start] = error
+                failed[told.hours[0].start] = error
         return DayLoaded(tally, failed)
+
+    def _hours_apart(self, day: DayRead) -> list[DayTold]:
+        """The hours of a day, each by itself; none where PostgreSQL is gone.
+
+        From the stored pages, since the records were let go of once they had been decoded.
+        """
+        pages = stored_pages(self._connection, day.sync_id, self._endpoint)
+        try:
+            whole = next(days_told(told_pages(pages, self._endpoint, self._clock), day.hours, self._clock), None)
+        except psycopg.Error:
+            return []
+        return [replace(_only(whole, hour), complete=day.complete) for hour in day.hours] if whole else []
 
     def _attempted(self, prepared: PreparedDay) -> Tally:
         try:
@@ -102,16 +115,26 @@ class DayLoader:
         except psycopg.Error as error:
             raise _load_error(prepared.day, error) from None
 
-    def prepare(self, day: DayTold) -> PreparedDay:
-        """Decode a day's records. Needs no database, so it can be done while another day is written."""
-        connection, clock = self._connection, self._clock
+    def _hour_by_hour(self, day: DayRead) -> list[DayTold]:
+        """The hours of a day apart, from its stored pages: its records were let go of when they had been decoded."""
+        pages = list(stored_pages(self._connection, day.sync_id, self._endpoint))
+        told = told_pages(pages, self._endpoint, self._clock)
+        whole = next(days_told(told, day.hours, self._clock))
+        return [replace(_only(whole, hour), complete=day.complete) for hour in day.hours]
+
+    def prepare(self, told: DayTold) -> PreparedDay:
+        """Decode a day's records, and let go of them as they came.
+
+        Needs no database, so it can be done while another day is written.
+        """
+        connection, clock, day = self._connection, self._clock, told.read()
         if self._endpoint == CHATS:
-            chats = chat_batch(day.records, clock)
+            chats = chat_batch(told.taken(), clock)
             return PreparedDay(
                 *(day, chats.rejected, chats.watch.found),
                 lambda now: write_chats(connection, chats, day, synced_at=now).tally,
             )
-        contacts = contact_batch(day.records)
+        contacts = contact_batch(told.taken())
         return PreparedDay(
             *(day, contacts.rejected, contacts.watch.found),
             lambda now: write_contacts(connection, contacts, clock, synced_at=now),
@@ -127,7 +150,7 @@ class DayLoader:
             put_aside(self._connection, self._sync.id, prepared.rejected, now=synced_at)
             record_drift(self._connection, self._sync.id, prepared.departures, now=synced_at)
             write_ledger(self._connection, self._sync.id, tally, now=synced_at)
-            mark_applied(self._connection, self._endpoint, day.hours_read_at())
+            mark_applied(self._connection, self._endpoint, {hour: it.read_at for hour, it in day.reads.items()})
             totals = {entity: total(tally, entity) for entity in self._sync.log_ids}
             record_progress(self._connection, self._sync, totals, watermark=max(hour.end for hour in day.hours))
         return tally
@@ -149,7 +172,7 @@ def _only(day: DayTold, hour: Window) -> DayTold:
     return DayTold(day.day, [hour], day.sync_id, day.read_at, records, day.complete)
 
 
-def check_counts(day: DayTold, tally: Tally) -> None:
+def check_counts(day: DayRead, tally: Tally) -> None:
     """Raises LedgerError where the records received are not all accounted for."""
     for (entity, hour), counts in sorted(tally.items()):
         if counts.received != counts.accounted:
@@ -173,7 +196,7 @@ def total_of(counts: Collection[Counts]) -> EntityTotals:
     )
 
 
-def _load_error(day: DayTold, error: psycopg.Error) -> LoadError:
+def _load_error(day: DayRead, error: psycopg.Error) -> LoadError:
     # PostgreSQL's own text may quote the row, so only its code and the table are passed on.
     where = f" in table {error.diag.table_name}" if error.diag.table_name else ""
     hours = f"{day.hours[0].start.isoformat()} .. {day.hours[-1].end.isoformat()}"

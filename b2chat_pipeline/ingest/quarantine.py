@@ -116,9 +116,8 @@ class _Again:
         connection, now = self._place.loading, self._place.now()
         window, day = Window(hour, hour + timedelta(hours=1)), self._place.clock.day_of(hour)
         received = Received(record.raw_record.encode(), record.read_at, hour)
-        prepared = self._prepared(
-            DayTold(day, [window], record.sync_id, record.read_at, [received], complete=False), [record]
-        )
+        told = DayTold(day, [window], record.sync_id, record.read_at, [received], complete=False)
+        prepared = _without(self._loader.prepare(told), [record])
         with connection.transaction():
             lock_day(connection, self._endpoint, day.isoformat())
             tally = prepared.write(now)
@@ -144,8 +143,9 @@ class _Again:
             sentence = "its pages are not stored any more: read its hour again"
             self.replayed.failed |= {record.id: sentence for record in records}
             return
-        refused = {_identity(it.entity, it.raw_record) for it in self._loader.prepare(day).rejected}
-        loaded = self._loader.load(self._prepared(day, records))
+        prepared = self._loader.prepare(day)
+        refused = {_identity(it.entity, it.raw_record) for it in prepared.rejected}
+        loaded = self._loader.load(_without(prepared, records))
         if loaded.failed:
             self.replayed.failed |= {record.id: str(loaded.failed[hour]) for record in records}
             return
@@ -164,18 +164,18 @@ class _Again:
         pages = told_pages(stored_pages(connection, read.sync_id, self._endpoint), self._endpoint, self._place.clock)
         return next(days_told(list(pages), [Window(hour, hour + timedelta(hours=1))], self._place.clock), None)
 
-    def _prepared(self, day: DayTold, records: Sequence[Quarantined]) -> PreparedDay:
-        """A day ready to be written. What is refused again stays aside as it is, and is not met once more."""
-        prepared = self._loader.prepare(day)
-        known = {(record.entity, record.record_hash) for record in records}
-        fresh = [it for it in prepared.rejected if _identity(it.entity, it.raw_record) not in known]
-        return replace(prepared, rejected=fresh)
-
     def _note(self, record: Quarantined, resolution: str | None) -> None:
         if resolution is None:
             self.replayed.open.append(record.id)
         else:
             self.replayed.resolved[record.id] = resolution
+
+
+def _without(prepared: PreparedDay, records: Sequence[Quarantined]) -> PreparedDay:
+    """The same day. What is refused again stays aside as it is, and is not met once more."""
+    known = {(record.entity, record.record_hash) for record in records}
+    fresh = [it for it in prepared.rejected if _identity(it.entity, it.raw_record) not in known]
+    return replace(prepared, rejected=fresh)
 
 
 def _identity(entity: str, raw_record: str) -> tuple[str, bytes]:

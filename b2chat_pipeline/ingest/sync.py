@@ -135,7 +135,7 @@ class _Running:
             hours = [hour for hour in self._order.hours if read.window.start <= hour.start < read.window.end]
             try:
                 for day in self._days(self._reader.pages_of(read, self._sync.id), hours):
-                    record_hours_read(self._tools.books, self._order.endpoint, _hours_read(day.day))
+                    record_hours_read(self._tools.books, self._order.endpoint, list(day.day.reads.values()))
                     self._settle(day)
             except B2ChatError as error:
                 done = self._outcome.told.keys() | self._outcome.failed.keys()
@@ -173,7 +173,7 @@ class _Running:
     def _settle(self, prepared: PreparedDay) -> None:
         """Load a day where loading is ordered, and note what became of its hours."""
         day = prepared.day
-        self._outcome.told |= {read.hour: read.records for read in _hours_read(day)}
+        self._outcome.told |= {hour: read.records for hour, read in day.reads.items()}
         if not self._order.load:
             return
         loaded = self._loader.load(prepared)
@@ -198,15 +198,6 @@ def _whole(days: Iterable[DayTold], stored: Mapping[datetime, HourRead]) -> Iter
         if hours:
             starts = {hour.start for hour in hours}
             yield replace(day, hours=hours, records=[record for record in day.records if record.hour in starts])
-
-
-def _hours_read(day: DayTold) -> list[HourRead]:
-    records = defaultdict[datetime, int](int)
-    for record in day.records:
-        records[record.hour] += 1
-    return [
-        HourRead(hour, day.sync_id, read_at, records[hour]) for hour, read_at in sorted(day.hours_read_at().items())
-    ]
 
 
 def _nothing_stored(endpoint: Endpoint) -> NothingStoredError:
