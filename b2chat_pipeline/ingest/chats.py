@@ -113,7 +113,7 @@ def write_chats(connection: Connection, batch: ChatBatch, day: DayRead, *, synce
 def _known(connection: Connection, batch: ChatBatch, day: DayRead) -> _Known:
     rows = connection.execute(
         "select b2chat_id, id, row_hash, messages_hash, read_at, coalesce(deletion_reason = 'absent upstream', false)"
-        " from chats where b2chat_id = any(%s)",
+        " from chats where b2chat_id = any(%b)",
         (list(batch.chats),),
     )
     stored = {row[0]: _Stored(*row[1:]) for row in rows}

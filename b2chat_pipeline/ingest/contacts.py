@@ -111,7 +111,7 @@ def write_contacts(connection: Connection, batch: ContactBatch, clock: AccountCl
 def _news(connection: Connection, batch: ContactBatch, tally: Tally) -> dict[str, ContactTelling]:
     """The tellings that are new or differ from what is stored; the others are counted here."""
     rows = connection.execute(
-        "select b2chat_id, is_full, row_hash, read_at from contacts where b2chat_id = any(%s)", (list(batch.contacts),)
+        "select b2chat_id, is_full, row_hash, read_at from contacts where b2chat_id = any(%b)", (list(batch.contacts),)
     )
     stored = {row[0]: row[1:] for row in rows}
     applied = applied_reads(connection, CONTACTS, sorted({telling.hour for telling in batch.contacts.values()}))

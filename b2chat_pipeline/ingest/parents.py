@@ -183,7 +183,7 @@ def _insert_contacts(write: DayWrite) -> dict[str, str]:
     return _insert(write, "contacts", rows, told)
 
 
-_STORED_CONTACTS = "select b2chat_id, is_full, row_hash, last_seen_at from contacts where b2chat_id = any(%s)"
+_STORED_CONTACTS = "select b2chat_id, is_full, row_hash, last_seen_at from contacts where b2chat_id = any(%b)"
 
 
 class _StoredContact(NamedTuple):

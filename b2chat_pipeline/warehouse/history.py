@@ -32,7 +32,7 @@ _MISS = """
     select c.id, %(sync_id)s, h.read_at, coalesce(a.told_at, greatest(c.read_at, h.applied))
       from unnest(%(starts)s::timestamptz[], %(ends)s::timestamptz[], %(read_at)s::timestamptz[],
                   %(applied)s::timestamptz[]) h (first, beyond, read_at, applied)
-      join chats c on c.created_at >= h.first and c.created_at < h.beyond and c.b2chat_id <> all(%(told)s)
+      join chats c on c.created_at >= h.first and c.created_at < h.beyond and c.b2chat_id <> all(%(told)b)
       left join lateral (select max(told_at) as told_at from ops.chat_absences where chat_id = c.id) a on true
      where h.read_at > coalesce(a.told_at, greatest(c.read_at, h.applied))
     on conflict do nothing
@@ -112,7 +112,7 @@ class HourMissed:
 def chat_absences(connection: Connection, chat_ids: Sequence[str]) -> dict[str, Absence]:
     """The absences of those chats, by id, that have any."""
     rows = connection.execute(
-        "select chat_id, max(told_at), array_agg(read_at) from ops.chat_absences where chat_id = any(%s) group by 1",
+        "select chat_id, max(told_at), array_agg(read_at) from ops.chat_absences where chat_id = any(%b) group by 1",
         (list(chat_ids),),
     )
     return {row[0]: Absence(*row[1:]) for row in rows}

