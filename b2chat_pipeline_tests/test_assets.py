@@ -71,7 +71,7 @@ def test_every_asset_is_materialized_for_every_hour_of_a_range(pipeline: Pipelin
         assert list(metadata) == DAY[:8]
         for counts in metadata.values():
             assert isinstance(counts["dagster/partition_row_count"], int)
-            assert {"requests", "pages_read", "seconds", "sync_id"} <= counts.keys()
+            assert {"run_hours", "run_requests", "run_pages_read", "run_seconds", "sync_id"} <= counts.keys()
             assert asset.endswith("_pages") or {"received", "inserted", "updated", "quarantined"} <= counts.keys()
         assert set(pipeline.status(asset, DAY[:8]).values()) == {"MATERIALIZED"}
 

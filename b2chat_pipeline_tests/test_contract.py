@@ -203,6 +203,20 @@ def test_a_total_is_a_count_or_nothing(total: object, read: int | None) -> None:
 
 
 @pytest.mark.parametrize(
+    ("written", "kind"),
+    [
+        *(('"total":1', "int"), ('"total":-1', "int"), ('"total":null', "null"), ('"total":"1"', "str")),
+        *(('"total":true', "bool"), ('"total":1.5', "float"), ('"total":[]', "array"), ('"total":{}', "object")),
+        ('"exported":1', ""),
+    ],
+)
+def test_the_type_of_a_total_is_told(written: str, kind: str) -> None:
+    for odd in ("", ',"message":"\\ud800"'):
+        assert decode_page(f'{{"chats":[],{written}{odd}}}'.encode(), CHATS).total_type == kind
+        assert decode_page(f'{{"contacts":[],{written}{odd}}}'.encode(), CONTACTS).total_type == kind
+
+
+@pytest.mark.parametrize(
     "body",
     [
         *(b"", b"<html></html>", b'{"message":"error"}', b'{"chats":null}', b'{"chats":{}}', b'[{"chat_id":"c1"}]'),

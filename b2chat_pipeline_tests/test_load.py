@@ -140,7 +140,9 @@ def test_an_empty_answer_for_a_full_window_changes_nothing_and_reports_0(databas
     with running_pipeline(database_url, SMALL, now=NOW) as pipeline:
         pipeline.load_account(FIRST, LAST)
         before = row_versions(database_url)
-        pipeline.simulator.faults.add(*(mutated_records(lambda _: None, path=path) for path in (CHATS, CONTACTS)))
+        for path in (CHATS, CONTACTS):
+            none = Fault(kind="total", value=0, times=None, path=path)
+            pipeline.simulator.faults.add(mutated_records(lambda _: None, path=path), none)
 
         outcomes = pipeline.load_account(FIRST, LAST)
 

@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from b2chat_pipeline.b2chat.contract import CHATS, CONTACTS
+from b2chat_pipeline.b2chat.limits import SMALLEST_PAGE
 from b2chat_pipeline.b2chat.paging import (
     PAGE_SIZE,
-    SMALLEST_PAGE,
+    WALKS,
+    MissingRecordsError,
     Order,
     Position,
     Query,
@@ -20,6 +22,7 @@ from b2chat_pipeline.b2chat.paging import (
     Step,
     Told,
     advance,
+    departures,
     shrink,
 )
 from b2chat_pipeline.windows import Window
@@ -188,13 +191,57 @@ def test_pages_may_get_smaller_on_the_way(
     assert wanted(source) <= walk(source, order, limit=limit, shrink_after=shrink_after)
 
 
-@given(LISTS, LIMITS, ORDERS, st.sampled_from([None, 0, 1, 10**9]), st.integers(2, 12))
+@given(LISTS.filter(lambda it: len(it) > 1), LIMITS, ORDERS, st.sampled_from([None, 0, 1, 10**9]), st.integers(2, 12))
 def test_a_total_that_lies_and_pages_smaller_than_asked_for_hide_nothing(
     records: list[float], limit: int, order: Order, total: int | None, cap: int
 ) -> None:
     source = MovingList(records, total=lambda _: total, cap=cap)
 
     assert wanted(source) <= walk(source, order, limit=limit)
+
+
+@pytest.mark.parametrize("total", [None, 0])
+def test_a_list_without_records_is_empty_where_its_total_claims_none(total: int | None) -> None:
+    source = MovingList([], total=lambda _: total)
+
+    assert walk(source, "asc") == set()
+    assert source.asked == 1
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("told", [0, 1])
+def test_a_list_that_withholds_the_records_it_claims_is_asked_again_and_then_refused(told: int, order: Order) -> None:
+    source = MovingList([float(it) for it in range(told)], total=lambda _: 500)
+
+    with pytest.raises(MissingRecordsError, match=r"at offset 0 holds (no|1) records? although its total is 500"):
+        walk(source, order)
+
+    assert source.asked == WALKS
+
+
+def test_a_list_that_breaks_off_before_its_total_is_refused() -> None:
+    source = MovingList([float(it) for it in range(40)], total=lambda _: 40)
+    query = Query(CHATS, date(2025, 3, 3), date(2025, 3, 4), "asc")
+
+    def walk_on() -> None:
+        position = Position(limit=10)
+        for _ in range(100):
+            page = source.page(position.offset, position.limit, "asc")
+            page = page if position.offset < 18 else Told([], [], 40)
+            position, _ = advance(position, page, query=query, window=WHOLE)
+
+    with pytest.raises(MissingRecordsError, match=r"at offset \d+ holds no records although its total is 40"):
+        walk_on()
+
+
+def test_a_list_that_was_empty_by_mistake_once_is_told_with_the_next_walk() -> None:
+    source = MovingList([float(it) for it in range(12)])
+    query = Query(CHATS, date(2025, 3, 3), date(2025, 3, 4), "asc")
+
+    position, step = advance(Position(limit=5), Told([], [], 12), query=query, window=WHOLE)
+
+    assert (step, position.offset) == (Step.AGAIN, 0)
+    assert wanted(source) <= walk(source, "asc")
 
 
 @given(LISTS, LIMITS, ORDERS, WINDOWS)
@@ -234,6 +281,58 @@ def test_the_same_page_for_ever_is_noticed_with_its_second_telling() -> None:
     assert step is Step.ON
     with pytest.raises(RepeatedPageError, match="offset 2"):
         advance(position, told, query=query, window=WHOLE)
+
+
+FIRST_PAGE = Position(limit=3)
+SECOND_PAGE = Position(offset=2, limit=3, last_key="c", last_instant=START, total=9)
+AFTER_SHORT = Position(offset=1, limit=3, last_key="b", was_short=True)
+
+
+def minutes(*of: int) -> list[datetime | None]:
+    return [START + it * MINUTE for it in of]
+
+
+@pytest.mark.parametrize(
+    ("position", "told", "found"),
+    [
+        (FIRST_PAGE, Told(["a", "b", "c"], minutes(0, 1, 2), 9), []),
+        (FIRST_PAGE, Told([], [], 0), []),
+        (FIRST_PAGE, Told(["a"], minutes(0), 1), []),
+        (SECOND_PAGE, Told(["c", "d"], minutes(0, 3), 9), []),
+        (FIRST_PAGE, Told(["a"], minutes(0), None, ""), [("page.total", "missing field")]),
+        (FIRST_PAGE, Told(["a"], minutes(0), None, "null"), [("page.total", "other type")]),
+        (FIRST_PAGE, Told(["a"], minutes(0), None, "str"), [("page.total", "other type")]),
+        (FIRST_PAGE, Told(["a"], minutes(0), None, "int"), [("page.total", "wrong total")]),
+        (FIRST_PAGE, Told(["a", "b"], minutes(0, 1), 1), [("page.total", "wrong total")]),
+        (FIRST_PAGE, Told([], [], 500), [("page.total", "wrong total")]),
+        (SECOND_PAGE, Told(["c"], minutes(0), 9), [("page.total", "wrong total")]),
+        (SECOND_PAGE, Told(["c", "d"], minutes(0, 3), 8), [("page.total", "wrong total")]),
+        (FIRST_PAGE, Told(["a", "b", "c"], minutes(1, 0, 2), 9), [("$.created_at", "other order")]),
+        (SECOND_PAGE, Told(["c", "d"], minutes(-1, 3), 9), [("$.created_at", "other order")]),
+        (SECOND_PAGE, Told(["d", "e"], minutes(3, 4), 9), [("page", "moved list")]),
+        (AFTER_SHORT, Told(["b", "c"], minutes(0, 1), 9), [("page", "short page")]),
+        (AFTER_SHORT, Told(["b"], minutes(0), 2), []),
+    ],
+)
+def test_what_a_page_tells_against_what_is_known_of_lists_is_named(
+    position: Position, told: Told, found: list[tuple[str, str]]
+) -> None:
+    query = Query(CHATS, date(2025, 3, 3), date(2025, 3, 4), "asc")
+
+    assert [(it.path, it.kind) for it in departures(position, told, query=query)] == found
+
+
+@given(LISTS, LIMITS, ORDERS, WINDOWS)
+def test_a_list_that_holds_still_departs_in_nothing(
+    records: list[float], limit: int, order: Order, within: Window
+) -> None:
+    source, position, step = MovingList(records), Position(limit=limit), Step.ON
+    query = Query(CHATS, date(2025, 3, 3), date(2025, 3, 4), order)
+
+    while step is not Step.DONE:
+        page = source.page(position.offset, position.limit, order)
+        assert departures(position, page, query=query) == []
+        position, step = advance(position, page, query=query, window=within)
 
 
 def test_records_whose_clock_cannot_be_read_do_not_stop_the_walk() -> None:

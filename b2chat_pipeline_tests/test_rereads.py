@@ -99,7 +99,7 @@ def test_a_chat_that_closed_days_later_is_brought_up_to_date(pipeline: Pipeline)
     assert metadata["changed_chats"] == len(changed)
     assert metadata["staleness_hours"] == 72
     assert metadata["promised_hours"] == 3
-    assert metadata["requests"] == 1
+    assert (metadata["run_days"], metadata["run_requests"], metadata["run_pages_read"]) == (1, 2, 1)
     assert pipeline.query("select distinct reread > 0 from ops.request_budget where reread > 0") == [(True,)]
 
 

@@ -141,8 +141,10 @@ def _result(context: dg.AssetExecutionContext, reread: _Reread) -> dg.Materializ
     """Credit the days that were read again; fails naming the others."""
     outcome = reread.outcome
     summary: dict[str, int | str] = {
-        "requests": outcome.requests,
-        "pages_read": outcome.pages,
+        # Named after the run: they stand at each of its days.
+        "run_days": len(reread.hours),
+        "run_requests": outcome.requests,
+        "run_pages_read": outcome.pages,
         "sync_id": outcome.sync_id,
     }
     bad = {key: errors for key in reread.hours if (errors := reread.failed(key))}

@@ -66,9 +66,11 @@ def sync_hours(
     started = perf_counter()
     outcome = _sync(context, warehouse, b2chat, side)
     summary: dict[str, int | float | str] = {
-        "requests": outcome.requests,
-        "pages_read": outcome.pages,
-        "seconds": round(perf_counter() - started, 2),
+        # Named after the run: they stand at each of its hours.
+        "run_hours": len(windows),
+        "run_requests": outcome.requests,
+        "run_pages_read": outcome.pages,
+        "run_seconds": round(perf_counter() - started, 2),
         "sync_id": outcome.sync_id,
     }
     context.log.info(f"{endpoint}: {len(outcome.told)} hours done, {len(outcome.failed)} failed: {summary}")

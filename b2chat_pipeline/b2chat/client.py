@@ -24,7 +24,7 @@ from b2chat_pipeline.b2chat.errors import (
     TransientError,
     error_for_status,
 )
-from b2chat_pipeline.b2chat.limits import DEFAULT_POLICY, RequestBudget, RetryPolicy
+from b2chat_pipeline.b2chat.limits import DEFAULT_POLICY, SMALLEST_PAGE, RequestBudget, RetryPolicy
 from b2chat_pipeline.b2chat.token import TOKEN_ENDPOINT, AccessToken, token_from
 from b2chat_pipeline.b2chat.transport import Reply, Transport
 from b2chat_pipeline.policy import RequestClass
@@ -78,7 +78,8 @@ def _utc_now() -> datetime:
 class B2ChatClient:
     """A connection to one account, for one thread at a time. Raises PermanentError for an unsafe URL.
 
-    `clock` tells the UTC time; `sleep` waits a number of seconds.
+    `clock` tells the UTC time; `sleep` waits a number of seconds. `requests` counts all that were sent: those for a
+    token and those that brought no page too.
     """
 
     def __init__(
@@ -101,6 +102,7 @@ class B2ChatClient:
         self._sleep = sleep
         self._backoff = tenacity.wait_random_exponential(multiplier=policy.first_wait, max=policy.longest_wait)
         self._token: AccessToken | None = None
+        self.requests = 0
 
     def __enter__(self) -> Self:
         return self
@@ -143,8 +145,8 @@ class B2ChatClient:
     def _page(self, call: _Call) -> Reply:
         if self._token is None or self._token.has_expired(self._clock()):
             self._token = self._new_token(call)
-        seconds = self._permission(call)
         attempted = call.attempted("GET", call.endpoint)
+        seconds = self._permission(call, attempted)
         return self._transport.get(call.params, token=self._token.value, seconds=seconds, attempted=attempted)
 
     def _answer(self, reply: Reply, call: _Call) -> Answer:
@@ -160,7 +162,7 @@ class B2ChatClient:
         attempted = call.attempted("POST", TOKEN_ENDPOINT)
         auth = httpx.BasicAuth(self._credentials.username, self._credentials.password)
         form = {"grant_type": "client_credentials"}
-        seconds = self._permission(call)
+        seconds = self._permission(call, attempted)
         try:
             reply = self._transport.post_form(form, auth=auth, seconds=seconds, attempted=attempted)
             return token_from(reply, **attempted)
@@ -168,9 +170,13 @@ class B2ChatClient:
             # A slow token is no reason for the caller to ask for smaller pages.
             raise TransientError(error.problem, retry_at=error.retry_at, **attempted) from error
 
-    def _permission(self, call: _Call) -> float:
+    def _permission(self, call: _Call, attempted: Attempted) -> float:
         """Wait for the budget, and tell how many seconds the request may then take."""
-        wait = self._budget.take(self._request_class)
+        try:
+            wait = self._budget.take(self._request_class)
+        except BudgetExhausted as error:
+            raise BudgetExhausted(error.problem, until=error.until, **attempted) from None
+        self.requests += 1
         if wait > 0:
             self._sleep(wait)
             call.ends_at += wait
@@ -195,7 +201,7 @@ class B2ChatClient:
 
     def _is_over(self, state: tenacity.RetryCallState, call: _Call) -> bool:
         policy = self._policy
-        page_is_large = int(call.params.get("limit", 0)) > policy.smallest_page
+        page_is_large = int(call.params.get("limit", 0)) > SMALLEST_PAGE
         may_be_the_page = page_is_large and isinstance(_error(state), RequestTimeout)
         attempts = policy.timeout_attempts if may_be_the_page else policy.attempts
         return state.attempt_number >= attempts or time.monotonic() + state.upcoming_sleep > call.ends_at

@@ -112,10 +112,14 @@ class Contact(Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Page:
-    """One page as told: its records undecoded, and the number of matches it claims (None where it claims none)."""
+    """One page as told: its records undecoded, and the number of matches it claims (None where that is no count).
+
+    `total_type` is the JSON type of that claim, empty where there is none.
+    """
 
     records: list[bytes]
     total: int | None
+    total_type: str = "int"
 
 
 @dataclass(frozen=True)
@@ -139,12 +143,12 @@ class Decoded:
 
 class _ChatPage(Struct):
     chats: list[msgspec.Raw]
-    total: Any = None
+    total: Any = msgspec.UNSET
 
 
 class _ContactPage(Struct):
     contacts: list[msgspec.Raw]
-    total: Any = None
+    total: Any = msgspec.UNSET
 
 
 class _ChatHead(Struct):
@@ -165,6 +169,15 @@ _CHAT = msgspec.json.Decoder(Chat)
 _CONTACT = msgspec.json.Decoder(Contact)
 # What msgspec raises for bytes that are no JSON, for text that is no UTF-8, and for nesting without end.
 _UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_JSON_TYPES: dict[type, str] = {
+    type(msgspec.UNSET): "",
+    type(None): "null",
+    bool: "bool",
+    int: "int",
+    float: "float",
+    str: "str",
+    list: "array",
+}
 _UNREADABLE = "no JSON that can be read"
 _UNSTORABLE_KEY = "the key holds characters no text column takes"
 
@@ -174,9 +187,9 @@ def decode_page(body: bytes, endpoint: Endpoint) -> Page:
     try:
         if endpoint == CHATS:
             chats = _CHAT_PAGE.decode(body)
-            return Page([bytes(raw) for raw in chats.chats], _count(chats.total))
+            return _page([bytes(raw) for raw in chats.chats], chats.total)
         contacts = _CONTACT_PAGE.decode(body)
-        return Page([bytes(raw) for raw in contacts.contacts], _count(contacts.total))
+        return _page([bytes(raw) for raw in contacts.contacts], contacts.total)
     except _UNDECODABLE:
         return _decode_odd_page(body, endpoint)
 
@@ -190,7 +203,11 @@ def _decode_odd_page(body: bytes, endpoint: Endpoint) -> Page:
         raise NotAPageError("the body is not JSON") from None
     if not isinstance(answer, dict) or not isinstance(answer.get(key), list):
         raise NotAPageError(f"the body holds no list named {key!r}")
-    return Page([json.dumps(record).encode() for record in answer[key]], _count(answer.get("total")))
+    return _page([json.dumps(record).encode() for record in answer[key]], answer.get("total", msgspec.UNSET))
+
+
+def _page(records: list[bytes], total: object) -> Page:
+    return Page(records, _count(total), _JSON_TYPES.get(type(total), "object"))
 
 
 def decode_head(raw: bytes, endpoint: Endpoint) -> tuple[str | None, str | None]:

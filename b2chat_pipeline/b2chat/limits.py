@@ -10,6 +10,9 @@ from typing import Protocol
 
 from b2chat_pipeline.policy import RequestClass
 
+# No page is asked for in fewer records; up to here a time-out is not the page's fault, and is retried like all else.
+SMALLEST_PAGE = 25
+
 
 class RequestBudget(Protocol):
     """Permission to send requests, shared by every process that uses the account."""
@@ -30,8 +33,6 @@ class RetryPolicy:
     attempts: int = 6
     # Time-outs of a large page end sooner: half a page helps more than a third try for the whole one.
     timeout_attempts: int = 2
-    # Up to this page size a time-out is not the page's fault, and is retried like all else.
-    smallest_page: int = 25
     # Waits between attempts are drawn from 0..first_wait, then twice that, up to 0..longest_wait (full jitter).
     first_wait: float = 1.0
     longest_wait: float = 60.0

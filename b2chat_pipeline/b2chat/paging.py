@@ -8,9 +8,12 @@ list has not moved. In a list read newest first it may have slid away (new chats
 some records are told twice. Anything else means that records may have been missed, and the walk starts over; where the
 list will not hold still, or its order is not the one asked for, it is walked to its end without stopping early, and
 in the last walk each page overlaps the one before by half.
+
+A list ends where a page shows it: by the overlap alone, or by a total that agrees. A page without records whose total
+claims some is not its end; where it stays so, the list was not read.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import Enum, auto
@@ -22,17 +25,26 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from b2chat_pipeline.b2chat.contract import CHATS, Endpoint
+from b2chat_pipeline.b2chat.drift import Departure
+from b2chat_pipeline.b2chat.limits import SMALLEST_PAGE
 from b2chat_pipeline.windows import Window
 
 Order = Literal["asc", "desc"]
 PAGE_SIZE = 200
-SMALLEST_PAGE = 25
 # A list that moved under this many walks is then taken as it comes.
 WALKS = 3
 
 
-class RepeatedPageError(Exception):
+class WalkError(Exception):
+    """A list that cannot be walked to its end."""
+
+
+class RepeatedPageError(WalkError):
     """The API tells the same page for different offsets; walking on would never end."""
+
+
+class MissingRecordsError(WalkError):
+    """The API claims records that it does not tell: nothing can be said about what the list holds."""
 
 
 @dataclass(frozen=True)
@@ -65,11 +77,15 @@ class Query:
 
 @dataclass(frozen=True)
 class Told:
-    """What walking needs to know of a page: keys and clocks (None where unreadable), and the claimed total."""
+    """What walking needs to know of a page: keys and clocks (None where unreadable), and the claimed total.
+
+    `total` is None where the claim is no count; `total_type` is its JSON type, empty where there is none.
+    """
 
     keys: Sequence[str | None]
     instants: Sequence[datetime | None]
     total: int | None
+    total_type: str = "int"
 
 
 class Position(Struct, frozen=True):
@@ -82,6 +98,9 @@ class Position(Struct, frozen=True):
     last_key: str | None = None
     last_instant: datetime | None = None
     page_hash: str = ""
+    # The largest total claimed so far, and whether the last page held fewer records than were asked for.
+    total: int | None = None
+    was_short: bool = False
 
 
 class Step(Enum):
@@ -94,14 +113,21 @@ class Step(Enum):
 
 
 def advance(position: Position, told: Told, *, query: Query, window: Window) -> tuple[Position, Step]:
-    """The position after a page, and what it means. Stops early once the window is behind. Raises RepeatedPageError."""
+    """The position after a page, and what it means. Stops early once the window is behind. Raises WalkError."""
     keys = list(told.keys)
     page_hash = blake2b(repr(keys).encode(), digest_size=8).hexdigest()
     if position.offset and len(keys) > 1 and page_hash == position.page_hash:
         raise RepeatedPageError(f"the same page was told at offset {position.offset} as before it")
-    moved = position.offset > 0 and not _continues(position, keys, query.order)
-    if moved and position.walk < WALKS:
-        return Position(limit=position.limit, walk=position.walk + 1, in_order=position.in_order), Step.AGAIN
+    moved, withheld = _has_moved(position, keys, query.order), _withholds(position, told)
+    total = _larger(position.total, told.total)
+    if (moved or withheld) and position.walk < WALKS:
+        again = Position(limit=position.limit, walk=position.walk + 1, in_order=position.in_order, total=total)
+        return again, Step.AGAIN
+    if withheld:
+        raise MissingRecordsError(
+            f"the page at offset {position.offset} holds {_counted(len(keys))} although its total is {told.total}, and"
+            f" {WALKS} walks over the list ended like that, so it cannot be taken for complete"
+        )
     in_order = position.in_order and not moved and _ordered(position.last_instant, told.instants, query.order)
     after = replace(
         position,
@@ -110,10 +136,43 @@ def advance(position: Position, told: Told, *, query: Query, window: Window) -> 
         last_key=keys[-1] if keys else position.last_key,
         last_instant=next((instant for instant in reversed(told.instants) if instant), position.last_instant),
         page_hash=page_hash,
+        total=total,
+        was_short=len(keys) < position.limit,
     )
     if _is_end(position, told) or (in_order and _is_past(after.last_instant, query.order, window)):
         return after, Step.DONE
     return after, Step.ON
+
+
+def departures(position: Position, told: Told, *, query: Query) -> list[Departure]:
+    """How a page departs from what is known of the API's lists, each kind once; nothing of it names a record."""
+    clock = "$.created_at" if query.endpoint == CHATS else "$.updated"
+    found = [Departure(query.endpoint, "page.total", *it) for it in _odd_total(position, told)]
+    if not _ordered(position.last_instant, told.instants, query.order):
+        found.append(Departure(query.endpoint, clock, "other order", f"not {query.order}"))
+    if _has_moved(position, told.keys, query.order):
+        found.append(Departure(query.endpoint, "page", "moved list", "does not continue the page before"))
+    elif position.was_short and told.keys and told.keys[-1] != position.last_key:
+        found.append(Departure(query.endpoint, "page", "short page", f"fewer than the {position.limit} asked for"))
+    return found
+
+
+def _odd_total(position: Position, told: Told) -> Iterator[tuple[str, str]]:
+    """What is wrong with the claimed total, as kind and detail."""
+    so_far = position.offset + len(told.keys)
+    if not told.total_type:
+        yield "missing field", "Object missing required field `total`"
+    elif told.total_type != "int":
+        yield "other type", f"Expected `int`, got `{told.total_type}`"
+    elif told.total is None:
+        yield "wrong total", "no count"
+    else:
+        if told.total < so_far:
+            yield "wrong total", "fewer than were told"
+        if len(told.keys) <= 1 and told.total > so_far:
+            yield "wrong total", "more than were told"
+        if position.total is not None and told.total < position.total:
+            yield "wrong total", "fewer than before"
 
 
 def shrink(position: Position) -> Position | None:
@@ -129,9 +188,27 @@ def _overlap(position: Position, keys: Sequence[str | None]) -> int:
     return 1 if position.walk < WALKS else max(len(keys) // 2, 1)
 
 
+def _has_moved(position: Position, keys: Sequence[str | None], order: Order) -> bool:
+    return position.offset > 0 and not _continues(position, keys, order)
+
+
+def _withholds(position: Position, told: Told) -> bool:
+    """Whether the API claims records that it does not tell. The overlap, told again alone, does show the end."""
+    lacking = told.total is not None and told.total > position.offset + len(told.keys)
+    return lacking and len(told.keys) <= (0 if position.offset else 1)
+
+
+def _larger(known: int | None, told: int | None) -> int | None:
+    return max((it for it in (known, told) if it is not None), default=None)
+
+
+def _counted(records: int) -> str:
+    return "1 record" if records == 1 else f"{records or 'no'} records"
+
+
 def _continues(position: Position, keys: Sequence[str | None], order: Order) -> bool:
     """Whether nothing can have been missed between the last page and this one."""
-    return position.last_key in keys if order == "desc" else keys[:1] == [position.last_key]
+    return position.last_key in (keys if order == "desc" else keys[:1])
 
 
 def _ordered(last: datetime | None, instants: Sequence[datetime | None], order: Order) -> bool:

@@ -34,7 +34,10 @@ class SharedBudget:
         if isinstance(answer, Grant):
             return answer.wait
         if answer.blocked_until is not None:
-            raise BudgetExhausted("B2Chat asked for a pause that is not over", until=answer.blocked_until)
+            raise BudgetExhausted(
+                f"B2Chat asked for a pause that is not over before {answer.blocked_until:%Y-%m-%d %H:%M:%S} UTC",
+                until=answer.blocked_until,
+            )
         tomorrow = self._clock.day_window(day + timedelta(days=1)).start
         raise BudgetExhausted(
             f"today's share of requests for {request_class} work ({share}) is used up", until=tomorrow

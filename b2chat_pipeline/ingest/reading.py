@@ -4,6 +4,7 @@ Here belongs asking for one page after the other and storing each with its check
 (`b2chat/paging.py`), what is done with the records (`days.py`, `sync.py`).
 """
 
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -14,7 +15,8 @@ from psycopg import Connection
 from b2chat_pipeline.b2chat.client import Answer, B2ChatClient
 from b2chat_pipeline.b2chat.contract import CHATS, Endpoint, NotAPageError, Page, decode_head, decode_page
 from b2chat_pipeline.b2chat.errors import BudgetExhausted, ContractError, RequestTimeout, TransientError
-from b2chat_pipeline.b2chat.paging import Position, Query, RepeatedPageError, Step, Told, advance, shrink
+from b2chat_pipeline.b2chat.paging import Position, Query, Step, Told, WalkError, advance, departures, shrink
+from b2chat_pipeline.warehouse.drift import record_drift
 from b2chat_pipeline.warehouse.reads import (
     Checkpoint,
     PageToStore,
@@ -97,7 +99,6 @@ class Reader:
         self._client = client
         self._clock = clock
         self._now = now
-        self.requests = 0
         self.pages = 0
 
     def pages_of(self, read: Read, sync_id: str) -> Generator[PageTold, None, None]:
@@ -120,8 +121,6 @@ class Reader:
         except ContractError as error:
             self._keep(read.query, checkpoint, position, error.body)
             raise
-        except RepeatedPageError as error:
-            raise ContractError(str(error), endpoint=read.query.endpoint, window=str(read.query)) from None
         finally:
             if status != "active":
                 finish_checkpoint(self._connection, checkpoint.id, status=status, now=self._now())
@@ -144,10 +143,15 @@ class Reader:
 
     def _next(self, read: Read, checkpoint: Checkpoint, position: Position) -> tuple[PageTold, Position, Step]:
         answer, position = self._ask(read.query, position)
-        page = self._decoded(read.query, answer)
+        page = _decoded(read.query, answer)
         told = [told_record(raw, read.query.endpoint, self._clock) for raw in page.records]
-        facts = Told([key for _, key in told], [record.instant for record, _ in told], page.total)
-        after, step = advance(position, facts, query=read.query, window=read.window)
+        facts = Told([key for _, key in told], [record.instant for record, _ in told], page.total, page.total_type)
+        drift = Counter(departures(position, facts, query=read.query))
+        record_drift(self._connection, checkpoint.sync_id, drift, now=self._now())
+        try:
+            after, step = advance(position, facts, query=read.query, window=read.window)
+        except WalkError as error:
+            raise _contract_error(str(error), read.query, answer) from None
         to_store = _page(read.query, answer, len(page.records))
         stored = store_page(
             self._connection, checkpoint, to_store, text=_text(read.query, after), total=page.total, now=self._now()
@@ -170,20 +174,25 @@ class Reader:
                     raise
                 position = smaller
             else:
-                self.requests += answer.attempts
                 return answer, position
-
-    def _decoded(self, query: Query, answer: Answer) -> Page:
-        try:
-            return decode_page(answer.body, query.endpoint)
-        except NotAPageError as error:
-            raise ContractError(str(error), body=answer.body, endpoint=query.endpoint, window=str(query)) from None
 
     def _keep(self, query: Query, checkpoint: Checkpoint, position: Position, body: bytes) -> None:
         """Store an answer that is no page: it is the evidence."""
         params = query.params(offset=position.offset, limit=position.limit)
         now = self._now()
         insert_page(self._connection, checkpoint.sync_id, PageToStore(query.endpoint, params, now, body, 0), now=now)
+
+
+def _decoded(query: Query, answer: Answer) -> Page:
+    try:
+        return decode_page(answer.body, query.endpoint)
+    except NotAPageError as error:
+        raise _contract_error(str(error), query, answer) from None
+
+
+def _contract_error(problem: str, query: Query, answer: Answer) -> ContractError:
+    position = f"offset {answer.params['offset']}, limit {answer.params['limit']}"
+    return ContractError(problem, body=answer.body, endpoint=query.endpoint, window=str(query), attempt=position)
 
 
 def told_pages(pages: Iterable[StoredPage], endpoint: Endpoint, clock: AccountClock) -> Generator[PageTold, None, None]:

@@ -63,6 +63,7 @@ class Outcome:
     told: dict[datetime, int] = field(default_factory=dict)
     counts: dict[datetime, dict[str, Counts]] = field(default_factory=dict)
     failed: dict[datetime, Exception] = field(default_factory=dict)
+    # All that were sent, for tokens and in vain too, and the pages that came.
     requests: int = 0
     pages: int = 0
 
@@ -140,7 +141,7 @@ class _Running:
             except B2ChatError as error:
                 done = self._outcome.told.keys() | self._outcome.failed.keys()
                 self._fail((hour.start for hour in hours if hour.start not in done), error)
-        self._outcome.requests, self._outcome.pages = self._reader.requests, self._reader.pages
+        self._outcome.requests, self._outcome.pages = self._tools.client.requests, self._reader.pages
 
     def _replay(self) -> None:
         """Load the hours from the newest complete read of each."""

@@ -16,7 +16,14 @@ from b2chat_pipeline.simulator.clock import Clock
 from b2chat_pipeline.simulator.faults import Fault, change_page, first_of, touches_page
 from b2chat_pipeline.simulator.gate import RateLimit, TokenOffice
 from b2chat_pipeline.simulator.listing import chat_refs, matching_chats, matching_contacts
-from b2chat_pipeline.simulator.query import BadParameter, chat_query, contact_query, merged_parameters
+from b2chat_pipeline.simulator.query import (
+    BadParameter,
+    ChatQuery,
+    ContactQuery,
+    chat_query,
+    contact_query,
+    merged_parameters,
+)
 from b2chat_pipeline.simulator.script import SIGNATURE_MARK
 from b2chat_pipeline.simulator.state import chat_json, contact_record, epoch
 from b2chat_pipeline.simulator.world import World
@@ -117,17 +124,16 @@ class Api:
         if hidden := _hidden(due):
             kept = [ref for at, ref in enumerate(refs) if hidden.isdisjoint((at, self._world.chat(*ref).chat_id))]
             refs, total = iter(kept), len(kept)
-        offset = 0 if first_of(due, "same_page") else query.offset
-        page = [msgspec.Raw(chat_json(self._world, *ref, now)) for ref in islice(refs, offset, offset + query.limit)]
+        told = islice(refs, *_extent(query, due))
+        page = [msgspec.Raw(chat_json(self._world, *ref, now)) for ref in told]
         return self._page("chats", page, total, due)
 
     def _contacts(self, given: Mapping[str, object], due: tuple[Fault, ...]) -> Answer:
         query, now = contact_query(given), epoch(self._clock.now())
         hidden, found = _hidden(due), matching_contacts(self._world, query, now)
         found = [it for at, it in enumerate(found) if hidden.isdisjoint((at, str(it.contact_id)))]
-        offset = 0 if first_of(due, "same_page") else query.offset
         shown = {"with_attributes": not query.skip_custom_attributes, "with_tags": not query.skip_tags}
-        page = [contact_record(self._world, it, now, **shown) for it in found[offset : offset + query.limit]]
+        page = [contact_record(self._world, it, now, **shown) for it in islice(found, *_extent(query, due))]
         return self._page("contacts", page, len(found), due)
 
     def _page(self, key: str, records: list[Any], total: int, due: tuple[Fault, ...]) -> Answer:
@@ -143,6 +149,13 @@ class Api:
             change_page(page, key, due)
             body = msgspec.json.encode(page)
         return Answer(status=200, body=body)
+
+
+def _extent(query: ChatQuery | ContactQuery, due: tuple[Fault, ...]) -> tuple[int, int]:
+    """From which place of the listing to which one a page goes."""
+    offset = 0 if first_of(due, "same_page") else query.offset
+    cap = first_of(due, "page_cap")
+    return offset, offset + (query.limit if cap is None else min(query.limit, cap.value))
 
 
 def _hidden(due: tuple[Fault, ...]) -> set[int | str]:

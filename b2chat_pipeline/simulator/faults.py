@@ -29,6 +29,7 @@ FaultKind = Literal[
     "broken_gzip",  # Content-Encoding: gzip, then not gzip
     # in the listing
     "same_page",  # the first page, whatever offset is asked for
+    "page_cap",  # at most `value` records a page, whatever limit is asked for
     "hidden_record",  # the record at `index` of the listing, or with `record_id`, is not there
     "unordered",  # the page's records backwards
     # in the page
