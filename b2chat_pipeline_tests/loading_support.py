@@ -9,7 +9,7 @@ from typing import Any, cast
 from psycopg import Connection
 from psycopg.rows import dict_row
 
-from b2chat_pipeline.b2chat.client import B2ChatClient, Credentials
+from b2chat_pipeline.b2chat.client import B2ChatClient, Credentials, RetryPolicy
 from b2chat_pipeline.b2chat.contract import CHATS, CONTACTS, Endpoint
 from b2chat_pipeline.ingest.budget import SharedBudget
 from b2chat_pipeline.ingest.sync import Order, Outcome, Tools, run_sync
@@ -27,6 +27,7 @@ from b2chat_pipeline.warehouse.connection import connect
 from b2chat_pipeline.windows import AccountClock, Window, hours_of
 
 UNLIMITED = Limits(0, 0)
+PATIENT = RetryPolicy()
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,10 @@ class Pipeline:
     url: str
     clock: AccountClock
     limits: Limits = UNLIMITED
+    policy: RetryPolicy = PATIENT
+    # Where requests go instead of to the simulator.
+    api_url: str = ""
+    sleep: Callable[[float], None] = lambda _: None
 
     def load(self, endpoint: Endpoint, hours: Sequence[Window], *, read: bool = True, load: bool = True) -> Outcome:
         """One sync of some hours."""
@@ -62,12 +67,25 @@ class Pipeline:
 
     def tools(self) -> AbstractContextManager[Tools]:
         """What a sync of this pipeline works with."""
-        return tools_for(self.simulator.url, self.url, self.clock, now=self.simulator.clock.now, limits=self.limits)
+        return tools_for(
+            *(self.api_url or self.simulator.url, self.url, self.clock),
+            now=self.simulator.clock.now,
+            limits=self.limits,
+            policy=self.policy,
+            sleep=self.sleep,
+        )
 
 
 @contextmanager
 def tools_for(
-    api_url: str, url: str, clock: AccountClock, *, now: Callable[[], datetime], limits: Limits = UNLIMITED
+    api_url: str,
+    url: str,
+    clock: AccountClock,
+    *,
+    now: Callable[[], datetime],
+    limits: Limits = UNLIMITED,
+    policy: RetryPolicy = PATIENT,
+    sleep: Callable[[float], None] = lambda _: None,
 ) -> Iterator[Tools]:
     """What a sync works with: connections to a database, and a client of an API that never really sleeps."""
     with ExitStack() as stack:
@@ -81,8 +99,9 @@ def tools_for(
                 Credentials("demo", "demo"),
                 budget=SharedBudget(counting, limits, clock, now=now),
                 request_class="backfill",
+                policy=policy,
                 clock=now,
-                sleep=lambda _: None,
+                sleep=sleep,
             )
         )
         yield Tools(client, reading, loading, books, clock, now)
