@@ -9,8 +9,10 @@ from collections.abc import Mapping
 
 import dagster as dg
 
+from b2chat_pipeline.assets.all_contacts import all_contacts
 from b2chat_pipeline.assets.rereads import chat_updates
 from b2chat_pipeline.assets.sides import chats_side, contacts_side
+from b2chat_pipeline.automation.contacts import contacts_schedule
 from b2chat_pipeline.automation.hourly import hourly_schedule
 from b2chat_pipeline.automation.maintenance import raw_retention, retention_schedule
 from b2chat_pipeline.automation.rereads import reread_schedule
@@ -22,13 +24,16 @@ def build_definitions(environ: Mapping[str, str], *, resources: Mapping[str, obj
     """The project's definitions for an environment; `resources` replaces some of the default ones."""
     account, problem = account_or_placeholder(environ)
     hours, days = hourly_partitions(account), daily_partitions(account)
-    assets = [chats_side(hours), contacts_side(hours), chat_updates(days)]
+    assets = [chats_side(hours), contacts_side(hours), chat_updates(days), all_contacts()]
     if problem is not None:
         assets = [_with_warning(side, problem) for side in assets]
     return dg.Definitions(
         assets=assets,
         jobs=[raw_retention],
-        schedules=[hourly_schedule(hours), reread_schedule(days), retention_schedule(account)],
+        schedules=[
+            *(hourly_schedule(hours), reread_schedule(days)),
+            *(contacts_schedule(account), retention_schedule(account)),
+        ],
         resources={"warehouse": WarehouseResource(), "b2chat": B2ChatResource(), **(resources or {})},
         # One process for all steps of a run: a process per step costs seconds.
         executor=dg.in_process_executor,

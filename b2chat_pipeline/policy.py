@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from typing import Literal
 
 RequestClass = Literal["hourly", "reread", "backfill"]
-Operation = Literal["incremental", "manual"]
+Operation = Literal["full", "incremental", "manual"]
 
 # The largest part of the day's requests that each kind of work may use. The fresh hour may use whatever is left, and
 # together the other two leave 5 % that only it can reach.
@@ -107,6 +107,15 @@ def _within(days: Sequence[CreationDay], left: int | None) -> list[date]:
             left -= it.requests
         taken.append(it.day)
     return taken
+
+
+# Contacts are loaded by the day of their last update; how often all of them are read, whenever that was.
+FULL_READ_INTERVAL = timedelta(days=30)
+
+
+def full_read_is_due(last: datetime | None, *, now: datetime) -> bool:
+    """Whether all contacts are to be read: they never were, or the last time they were is a month ago."""
+    return last is None or now - last >= FULL_READ_INTERVAL
 
 
 def consecutive(days: Sequence[date], *, most: int) -> list[tuple[date, date]]:

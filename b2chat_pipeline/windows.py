@@ -102,6 +102,12 @@ class AccountClock:
         """The hours of one account-local day (23, 24 or 25 of them)."""
         return Window(self._midnight(day), self._midnight(day + timedelta(days=1)))
 
+    def hour_of(self, instant: datetime) -> Window:
+        """The hour an instant falls into."""
+        midnight, hour = self.day_window(self.day_of(instant)).start, timedelta(hours=1)
+        start = midnight + (instant - midnight) // hour * hour
+        return Window(start, start + hour)
+
     def _midnight(self, day: date) -> datetime:
         return datetime.combine(day, time(), self.zone).astimezone(UTC)
 

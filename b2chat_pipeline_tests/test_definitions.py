@@ -19,6 +19,12 @@ GOOD = account_environment("http://127.0.0.1:1", "postgresql://u@127.0.0.1:1/d")
 # What an import of the definitions may cost every run, in processor seconds beyond Dagster's own import.
 START_UP_BUDGET = 0.5
 
+_HOURLY = "**Grain** of a partition: one hour, in the account's time zone."
+GRAINS = {
+    "chat_updates": "**Grain** of a partition: one day, in the account's time zone.",
+    "all_contacts": "**Grain**: no partitions, the whole account.",
+}
+
 _LOAD = """
 import socket, sys, json
 
@@ -52,7 +58,7 @@ def in_a_fresh_process(script: str, environ: dict[str, str], *, folder: Path, op
 def test_they_load_without_any_setting_and_without_a_socket(tmp_path: Path) -> None:
     descriptions = json.loads(in_a_fresh_process(_LOAD, {}, folder=tmp_path))
 
-    assert {*ASSETS, "chat_updates"} == descriptions.keys()
+    assert {*ASSETS, "chat_updates", "all_contacts"} == descriptions.keys()
     for description in descriptions.values():
         assert description.startswith("**Not ready.** B2CHAT_TIMEZONE is not set: ")
         assert "no run will start" in description
@@ -140,8 +146,7 @@ def _schedule(schedule: dg.ScheduleDefinition) -> dict[str, object]:
 def test_every_description_says_grain_and_how_to_run_again() -> None:
     for spec in specs():
         description = spec.description or ""
-        grain = "day" if spec.key.to_user_string() == "chat_updates" else "hour"
-        assert f"**Grain** of a partition: one {grain}, in the account's time zone." in description
+        assert GRAINS.get(spec.key.to_user_string(), _HOURLY) in description
         assert "**Run again** whenever you like" in description
         assert "Not ready" not in description
 

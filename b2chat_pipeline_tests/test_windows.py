@@ -59,6 +59,15 @@ def test_every_instant_lies_in_its_day(clock: AccountClock, instant: datetime) -
 
 
 @given(clock=CLOCKS, instant=INSTANTS)
+def test_every_instant_lies_in_its_hour_which_is_one_of_its_day(clock: AccountClock, instant: datetime) -> None:
+    hour, day = clock.hour_of(instant), clock.day_window(clock.day_of(instant))
+
+    assert instant in hour
+    assert hours_of(hour) == 1
+    assert (hour.start - day.start) % HOUR == timedelta()
+
+
+@given(clock=CLOCKS, instant=INSTANTS)
 def test_reading_undoes_writing_except_for_the_second_occurrence_of_a_repeated_time(
     clock: AccountClock, instant: datetime
 ) -> None:

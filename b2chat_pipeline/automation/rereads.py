@@ -13,7 +13,7 @@ from b2chat_pipeline.settings import OperatorError, check_all
 # Runs with this tag go one at a time, so that they leave room for the fresh hour (see dagster.yaml).
 REREAD_TAG = "b2chat/reread"
 _NAME = "rereads"
-_UNFINISHED = [
+UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
@@ -45,7 +45,7 @@ def reread_schedule(partitions: dg.DailyPartitionsDefinition) -> dg.ScheduleDefi
     ) -> Sequence[dg.RunRequest] | dg.SkipReason:
         try:
             check_all(os.environ)
-            if context.instance.get_runs_count(dg.RunsFilter(job_name=_NAME, statuses=_UNFINISHED)):
+            if context.instance.get_runs_count(dg.RunsFilter(job_name=_NAME, statuses=UNFINISHED)):
                 return dg.SkipReason("The re-reads asked for before are not finished.")
             return _requests(context, warehouse, b2chat)
         except OperatorError as error:

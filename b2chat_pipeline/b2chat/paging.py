@@ -30,6 +30,7 @@ from b2chat_pipeline.b2chat.limits import SMALLEST_PAGE
 from b2chat_pipeline.windows import Window
 
 Order = Literal["asc", "desc"]
+ContactClock = Literal["updated", "created"]
 PAGE_SIZE = 200
 # A list that moved under this many walks is then taken as it comes.
 WALKS = 3
@@ -49,12 +50,16 @@ class MissingRecordsError(WalkError):
 
 @dataclass(frozen=True)
 class Query:
-    """One list to walk: the records of the account-local days `first` to `last`, both included as the API counts."""
+    """One list to walk: the records of the account-local days `first` to `last`, both included as the API counts.
+
+    Contacts are listed by the day they were last updated or by the one they were created; chats by the latter alone.
+    """
 
     endpoint: Endpoint
     first: date
     last: date
     order: Order
+    contacts_by: ContactClock = "updated"
 
     def params(self, *, offset: int, limit: int) -> dict[str, str | int]:
         """The query string of one page."""
@@ -64,8 +69,8 @@ class Query:
             return page | {"order_dir": self.order, "date_range_from": days[0], "date_range_to": days[1]}
         return page | {
             "order_dir": self.order.upper(),
-            "updated_from": days[0],
-            "updated_to": days[1],
+            f"{self.contacts_by}_from": days[0],
+            f"{self.contacts_by}_to": days[1],
             # Both default to true, which hides the fields.
             "skip_custom_attributes": "false",
             "skip_tags": "false",
@@ -112,8 +117,11 @@ class Step(Enum):
     AGAIN = auto()
 
 
-def advance(position: Position, told: Told, *, query: Query, window: Window) -> tuple[Position, Step]:
-    """The position after a page, and what it means. Stops early once the window is behind. Raises WalkError."""
+def advance(position: Position, told: Told, *, query: Query, window: Window | None) -> tuple[Position, Step]:
+    """The position after a page, and what it means. Stops early once the window (None: the whole list) is behind.
+
+    Raises WalkError.
+    """
     keys = list(told.keys)
     page_hash = blake2b(repr(keys).encode(), digest_size=8).hexdigest()
     if position.offset and len(keys) > 1 and page_hash == position.page_hash:
@@ -227,7 +235,7 @@ def _is_end(position: Position, told: Told) -> bool:
     return len(told.keys) < position.limit and position.offset + len(told.keys) == told.total
 
 
-def _is_past(last: datetime | None, order: Order, window: Window) -> bool:
-    if last is None:
+def _is_past(last: datetime | None, order: Order, window: Window | None) -> bool:
+    if last is None or window is None:
         return False
     return last >= window.end if order == "asc" else last < window.start

@@ -150,9 +150,11 @@ class DayLoader:
             put_aside(self._connection, self._sync.id, prepared.rejected, now=synced_at)
             record_drift(self._connection, self._sync.id, prepared.departures, now=synced_at)
             write_ledger(self._connection, self._sync.id, tally, now=synced_at)
-            mark_applied(self._connection, self._endpoint, {hour: it.read_at for hour, it in day.reads.items()})
+            if day.complete:
+                mark_applied(self._connection, self._endpoint, {hour: it.read_at for hour, it in day.reads.items()})
             totals = {entity: total(tally, entity) for entity in self._sync.log_ids}
-            record_progress(self._connection, self._sync, totals, watermark=max(hour.end for hour in day.hours))
+            watermark = max(hour.end for hour in day.hours) if day.complete else None
+            record_progress(self._connection, self._sync, totals, watermark=watermark)
         return tally
 
 

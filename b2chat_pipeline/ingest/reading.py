@@ -52,10 +52,14 @@ class PageTold:
 
 @dataclass(frozen=True)
 class Read:
-    """One list to walk for the sake of one window of it."""
+    """One list to walk for the sake of one window of it, or of the whole list (None)."""
 
     query: Query
-    window: Window
+    window: Window | None
+
+    def holds(self, hour: Window) -> bool:
+        """Whether an hour is to be read."""
+        return self.window is None or hour.start in self.window
 
 
 class _Walk(msgspec.Struct, frozen=True):
@@ -66,6 +70,7 @@ class _Walk(msgspec.Struct, frozen=True):
     last: date
     order: str
     position: Position
+    contacts_by: str = "updated"
 
 
 def plan_reads(endpoint: Endpoint, windows: Sequence[Window], clock: AccountClock, *, now: datetime) -> list[Read]:
@@ -130,7 +135,8 @@ class Reader:
         """Continue the read of a dead owner where there is one, else begin a new one."""
         entity = _entity(read.query.endpoint)
         now = self._now()
-        found = abandoned_checkpoints(self._connection, entity=entity, now=now, covering=read.window.end)
+        covering = None if read.window is None else read.window.end
+        found = abandoned_checkpoints(self._connection, entity=entity, now=now, covering=covering)
         for checkpoint in found:
             walk = msgspec.json.decode(checkpoint.text, type=_Walk)
             if walk == _walk(read.query, walk.position):
@@ -145,7 +151,9 @@ class Reader:
         answer, position = self._ask(read.query, position)
         page = _decoded(read.query, answer)
         told = [told_record(raw, read.query.endpoint, self._clock) for raw in page.records]
-        facts = Told([key for _, key in told], [record.instant for record, _ in told], page.total, page.total_type)
+        # A record's instant is its last update: that says nothing about the order of a list by creation.
+        instants = [] if read.query.contacts_by == "created" else [record.instant for record, _ in told]
+        facts = Told([key for _, key in told], instants, page.total, page.total_type)
         drift = Counter(departures(position, facts, query=read.query))
         record_drift(self._connection, checkpoint.sync_id, drift, now=self._now())
         try:
@@ -216,7 +224,7 @@ def _entity(endpoint: Endpoint) -> str:
 
 
 def _walk(query: Query, position: Position) -> _Walk:
-    return _Walk(query.endpoint, query.first, query.last, query.order, position)
+    return _Walk(query.endpoint, query.first, query.last, query.order, position, query.contacts_by)
 
 
 def _text(query: Query, position: Position) -> str:

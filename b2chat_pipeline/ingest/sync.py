@@ -133,7 +133,7 @@ class _Running:
         """Read the lists that hold the hours, and load each day as soon as it has been told."""
         now = self._tools.now()
         for read in plan_reads(self._order.endpoint, self._order.hours, self._tools.clock, now=now):
-            hours = [hour for hour in self._order.hours if read.window.start <= hour.start < read.window.end]
+            hours = [hour for hour in self._order.hours if read.holds(hour)]
             try:
                 for day in self._days(self._reader.pages_of(read, self._sync.id), hours):
                     record_hours_read(self._tools.books, self._order.endpoint, list(day.day.reads.values()))

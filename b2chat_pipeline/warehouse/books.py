@@ -131,9 +131,9 @@ def _touch_state(connection: Connection, entity: str, now: datetime) -> None:
 
 
 def record_progress(
-    connection: Connection, sync: Sync, totals: Mapping[str, EntityTotals], *, watermark: datetime
+    connection: Connection, sync: Sync, totals: Mapping[str, EntityTotals], *, watermark: datetime | None
 ) -> None:
-    """Add a transaction's counts to the run's rows and move the watermark (the end of the newest hour loaded).
+    """Add a transaction's counts to the run's rows and move the watermark (the end of the newest hour loaded, or None).
 
     Called last in the transaction that loads the rows: all runs share the states, so their locks are held shortest.
     """

@@ -73,7 +73,7 @@ def release(connection: Connection, checkpoint_id: str) -> None:
 
 
 def abandoned_checkpoints(
-    connection: Connection, *, entity: str, now: datetime, covering: datetime
+    connection: Connection, *, entity: str, now: datetime, covering: datetime | None
 ) -> Iterator[Checkpoint]:
     """Unfinished reads that began after `covering` (so that they can hold all of it), are young, and whose owner died.
 

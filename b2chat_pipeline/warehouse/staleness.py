@@ -31,6 +31,15 @@ def creation_days(connection: Connection, endpoint: str, *, zone: str, since: da
     return [CreationDay(*row) for row in rows]
 
 
+def last_full_read(connection: Connection, entity: str) -> datetime | None:
+    """When the newest complete read of all records of an entity began."""
+    row = connection.execute(
+        "select max(started_at) from sync_logs where entity_type = %s and operation = 'full' and status = 'success'",
+        (entity,),
+    ).fetchone()
+    return row[0] if row else None
+
+
 def rereads_spent(connection: Connection, day: date) -> int:
     """The requests that re-reads have used on an account-local day."""
     row = connection.execute("select reread from ops.request_budget where day = %s", (day,)).fetchone()

@@ -1,0 +1,97 @@
+"""Reads all contacts at once: those too that were last updated before the hours that are loaded.
+
+An asset of its own, so that trouble with it leaves the hours green. Not here: when it is due (`policy.py`).
+"""
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from b2chat_pipeline.assets.columns import table_metadata
+from b2chat_pipeline.assets.shell import USER_TAG
+from b2chat_pipeline.assets.sides import OWNERS, POOL
+from b2chat_pipeline.b2chat.errors import B2ChatError
+from b2chat_pipeline.policy import full_read_is_due
+from b2chat_pipeline.resources import B2ChatResource, WarehouseResource
+from b2chat_pipeline.settings import OperatorError
+
+if TYPE_CHECKING:
+    from b2chat_pipeline.ingest.all_contacts import FullRead
+
+_DESCRIPTION = """Reads every contact of the account, whenever it was created or last updated.
+
+**Planned** by its schedule: at first start, and when the last complete read of all contacts is 30 days ago. Its
+requests count as backfill, so the fresh hour never waits for them.
+
+**Grain**: no partitions, the whole account.
+
+**Run again** whenever you like, beside other runs. A read that was cut off goes on where it ended, within six hours.
+The hours' own assets are not touched."""
+
+
+def all_contacts() -> dg.AssetsDefinition:
+    """All contacts, read at once."""
+
+    @dg.asset(
+        name="all_contacts",
+        deps=["contacts"],
+        description=_DESCRIPTION,
+        group_name="rereads",
+        owners=OWNERS,
+        kinds={"python", "postgres"},
+        metadata=table_metadata("contacts"),
+        pool=POOL,
+    )
+    def read_contacts(
+        context: dg.AssetExecutionContext, warehouse: WarehouseResource, b2chat: B2ChatResource
+    ) -> dg.MaterializeResult[None]:
+        return _result(_read(context, warehouse, b2chat))
+
+    return read_contacts
+
+
+def is_due_at(warehouse: WarehouseResource, at: datetime) -> bool:
+    """Whether all contacts are to be read at a moment. Raises OperatorError where that cannot be known."""
+    from b2chat_pipeline.warehouse.staleness import last_full_read
+
+    with warehouse.connect("schedule") as connection:
+        return full_read_is_due(last_full_read(connection, "contacts"), now=at)
+
+
+def _read(context: dg.AssetExecutionContext, warehouse: WarehouseResource, b2chat: B2ChatResource) -> "FullRead":
+    from b2chat_pipeline.ingest.all_contacts import read_all_contacts
+    from b2chat_pipeline.warehouse.accounts import user_id
+    from b2chat_pipeline.warehouse.books import error_text
+
+    try:
+        with b2chat.tools(warehouse, "backfill") as tools:
+            user = user_id(tools.books, context.run.tags.get(USER_TAG))
+            return read_all_contacts(tools, user_id=user, run_id=context.run.run_id)
+    except (OperatorError, B2ChatError) as error:
+        raise dg.Failure(str(error), allow_retries=False) from None
+    except Exception as error:  # noqa: BLE001 - whatever it is, Dagster would keep its text for all to read
+        raise dg.Failure(error_text(error), allow_retries=False) from None
+
+
+def _result(read: "FullRead") -> dg.MaterializeResult[None]:
+    metadata: dict[str, int | str] = {
+        "received": read.counts.received,
+        "inserted": read.counts.inserted,
+        "updated": read.counts.updated,
+        "unchanged": read.counts.unchanged,
+        "quarantined": read.counts.quarantined,
+        "run_requests": read.requests,
+        "run_pages_read": read.pages,
+        "sync_id": read.sync_id,
+    }
+    if not read.errors:
+        return dg.MaterializeResult(metadata=metadata)
+    causes = " ".join(dict.fromkeys(str(error) for error in read.errors))
+    raise dg.Failure(
+        f"not all contacts are loaded: {read.counts.loaded} of {read.counts.received} told in {read.pages} pages."
+        f" {causes}",
+        metadata=metadata,
+        # It stays due, so the schedule asks for it again.
+        allow_retries=False,
+    )
