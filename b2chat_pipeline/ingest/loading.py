@@ -115,13 +115,6 @@ class DayLoader:
         except psycopg.Error as error:
             raise _load_error(prepared.day, error) from None
 
-    def _hour_by_hour(self, day: DayRead) -> list[DayTold]:
-        """The hours of a day apart, from its stored pages: its records were let go of when they had been decoded."""
-        pages = list(stored_pages(self._connection, day.sync_id, self._endpoint))
-        told = told_pages(pages, self._endpoint, self._clock)
-        whole = next(days_told(told, day.hours, self._clock))
-        return [replace(_only(whole, hour), complete=day.complete) for hour in day.hours]
-
     def prepare(self, told: DayTold) -> PreparedDay:
         """Decode a day's records, and let go of them as they came.
 
