@@ -144,7 +144,8 @@ class DayLoader:
             record_drift(self._connection, self._sync.id, prepared.departures, now=synced_at)
             write_ledger(self._connection, self._sync.id, tally, now=synced_at)
             if day.complete:
-                mark_applied(self._connection, self._endpoint, {hour: it.read_at for hour, it in day.reads.items()})
+                read_at = {hour: it.read_at for hour, it in day.reads.items()}
+                mark_applied(self._connection, self._endpoint, read_at, sync_id=day.sync_id)
             totals = {entity: total(tally, entity) for entity in self._sync.log_ids}
             watermark = max(hour.end for hour in day.hours) if day.complete else None
             record_progress(self._connection, self._sync, totals, watermark=watermark)

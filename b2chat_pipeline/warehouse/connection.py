@@ -10,8 +10,10 @@ from b2chat_pipeline.settings import OperatorError
 
 # A lock that another load holds for longer than this is taken for stuck: the transaction is given up and repeated.
 LOCK_TIMEOUT = "60s"
+# Where names without a schema are looked for. A rebuild puts its own schema in its place (`side_schema.py`).
+_SEARCH_PATH = "public,ops"
 # The revision that this code reads and writes; the tests hold it against the newest migration.
-REVISION = "0006"
+REVISION = "0007"
 
 
 class WarehouseUnavailableError(OperatorError):
@@ -28,7 +30,7 @@ def connect(url: str, *, purpose: str) -> Connection:
             f"postgresql://{url.split('://', 1)[1]}",
             autocommit=True,
             application_name=f"b2chat {purpose}",
-            options=f"-c timezone=UTC -c lock_timeout={LOCK_TIMEOUT}",
+            options=f"-c timezone=UTC -c lock_timeout={LOCK_TIMEOUT} -c search_path={_SEARCH_PATH}",
         )
     except (psycopg.OperationalError, psycopg.ProgrammingError):
         # The driver's own text may repeat parts of the address.

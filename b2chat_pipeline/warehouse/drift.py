@@ -21,9 +21,9 @@ def record_drift(connection: Connection, sync_id: str, departures: Mapping[Key, 
         return
     with connection.cursor() as cursor:
         cursor.executemany(
-            "insert into ops.contract_drift (id, endpoint, path, kind, detail, first_seen_at, last_seen_at,"
+            "insert into contract_drift (id, endpoint, path, kind, detail, first_seen_at, last_seen_at,"
             " occurrences, sync_id) values (%s, %s, %s, %s, %s, %s, %s, %s, %s)"
             " on conflict (endpoint, path, kind, detail) do update set last_seen_at = excluded.last_seen_at,"
-            " occurrences = ops.contract_drift.occurrences + excluded.occurrences, sync_id = excluded.sync_id",
+            " occurrences = contract_drift.occurrences + excluded.occurrences, sync_id = excluded.sync_id",
             [(new_id(), *departure, now, now, number, sync_id) for departure, number in sorted(departures.items())],
         )

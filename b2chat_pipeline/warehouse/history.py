@@ -17,7 +17,7 @@ READS_TO_DELETE = 2
 ABSENT = "absent upstream"
 
 _CHANGES = """
-    insert into ops.chat_history (chat_id, field, old, new, seen_before, seen_at, sync_id)
+    insert into chat_history (chat_id, field, old, new, seen_before, seen_at, sync_id)
     select c.id, v.field, v.old, v.new, b.told_at, s.read_at, %s
       from stage_chats s join chats c on c.id = s.id
       join unnest(%s::text[], %s::timestamptz[]) b (chat_id, told_at) on b.chat_id = c.id
@@ -28,21 +28,21 @@ _CHANGES = """
 """
 # An hour's read tells nothing of a chat that a newer answer has told.
 _MISS = """
-    insert into ops.chat_absences (chat_id, sync_id, read_at, told_at)
+    insert into chat_absences (chat_id, sync_id, read_at, told_at)
     select c.id, %(sync_id)s, h.read_at, coalesce(a.told_at, greatest(c.read_at, h.applied))
       from unnest(%(starts)s::timestamptz[], %(ends)s::timestamptz[], %(read_at)s::timestamptz[],
                   %(applied)s::timestamptz[]) h (first, beyond, read_at, applied)
       join chats c on c.created_at >= h.first and c.created_at < h.beyond and c.b2chat_id <> all(%(told)b)
-      left join lateral (select max(told_at) as told_at from ops.chat_absences where chat_id = c.id) a on true
+      left join lateral (select max(told_at) as told_at from chat_absences where chat_id = c.id) a on true
      where h.read_at > coalesce(a.told_at, greatest(c.read_at, h.applied))
     on conflict do nothing
     returning chat_id
 """
 # A chat inserted from an old page, although a newer read of its hour has been loaded: that one lacked it.
 _MISS_LATE = """
-    insert into ops.chat_absences (chat_id, sync_id, read_at, told_at)
+    insert into chat_absences (chat_id, sync_id, read_at, told_at)
     select c.id, r.sync_id, r.applied_read_at, c.read_at
-      from chats c join ops.window_reads r on r.endpoint = %s and r.hour_start = any(%s)
+      from chats c join window_reads r on r.endpoint = %s and r.hour_start = any(%s)
            and c.created_at >= r.hour_start and c.created_at < r.hour_start + interval '1 hour'
      where c.b2chat_id = any(%s) and r.read_at = r.applied_read_at and r.applied_read_at > c.read_at
     on conflict do nothing
@@ -50,16 +50,16 @@ _MISS_LATE = """
 _TELL = """
     with told as (select * from unnest(%s::text[], %s::timestamptz[]) t (chat_id, told_at)),
     kept as (
-        update ops.chat_absences a set told_at = greatest(a.told_at, t.told_at)
+        update chat_absences a set told_at = greatest(a.told_at, t.told_at)
           from told t where a.chat_id = t.chat_id and a.read_at > t.told_at
     )
-    delete from ops.chat_absences a using told t where a.chat_id = t.chat_id and a.read_at <= t.told_at
+    delete from chat_absences a using told t where a.chat_id = t.chat_id and a.read_at <= t.told_at
     returning a.chat_id, a.read_at
 """
 _DELETE = """
     with absent as (
         select chat_id, array_agg(read_at order by read_at) as reads, max(told_at) as told_at
-          from ops.chat_absences where chat_id = any(%(chats)s) group by chat_id having count(*) >= %(enough)s
+          from chat_absences where chat_id = any(%(chats)s) group by chat_id having count(*) >= %(enough)s
     ), deleted as (
         update chats c
            set is_deleted = true, deleted_at = a.reads[%(enough)s], deletion_reason = %(reason)s,
@@ -67,7 +67,7 @@ _DELETE = """
           from absent a where c.id = a.chat_id and not c.is_deleted
         returning c.id, a.told_at, a.reads[1] as missed_at
     )
-    insert into ops.chat_history (chat_id, field, old, new, seen_before, seen_at, sync_id)
+    insert into chat_history (chat_id, field, old, new, seen_before, seen_at, sync_id)
     select id, 'deleted', 'false', 'true', told_at, missed_at, %(sync_id)s from deleted
     on conflict do nothing
 """
@@ -79,10 +79,10 @@ _REVIVE = """
         update chats c set is_deleted = false, deleted_at = null, deletion_reason = null
           from back b
          where c.id = b.chat_id and c.is_deleted and c.deletion_reason = %(reason)s
-           and (select count(*) from ops.chat_absences a where a.chat_id = c.id and a.read_at > b.told_at) < %(enough)s
+           and (select count(*) from chat_absences a where a.chat_id = c.id and a.read_at > b.told_at) < %(enough)s
         returning c.id, b.missed_at, b.told_at
     )
-    insert into ops.chat_history (chat_id, field, old, new, seen_before, seen_at, sync_id)
+    insert into chat_history (chat_id, field, old, new, seen_before, seen_at, sync_id)
     select id, 'deleted', 'true', 'false', missed_at, told_at, %(sync_id)s from revived
     on conflict do nothing
 """
@@ -112,7 +112,7 @@ class HourMissed:
 def chat_absences(connection: Connection, chat_ids: Sequence[str]) -> dict[str, Absence]:
     """The absences of those chats, by id, that have any."""
     rows = connection.execute(
-        "select chat_id, max(told_at), array_agg(read_at) from ops.chat_absences where chat_id = any(%b) group by 1",
+        "select chat_id, max(told_at), array_agg(read_at) from chat_absences where chat_id = any(%b) group by 1",
         (list(chat_ids),),
     )
     return {row[0]: Absence(*row[1:]) for row in rows}

@@ -56,13 +56,13 @@ class Rejected:
 
 _COUNTERS = [field.name for field in fields(Counts)]
 _ADD = sql.SQL(
-    "insert into ops.ledger (sync_id, entity, hour_start, loaded_at, {columns}) values (%s, %s, %s, %s, {values})"
+    "insert into ledger (sync_id, entity, hour_start, loaded_at, {columns}) values (%s, %s, %s, %s, {values})"
     " on conflict (sync_id, entity, hour_start) do update set loaded_at = excluded.loaded_at, {sums}"
 ).format(
     columns=sql.SQL(", ").join(map(sql.Identifier, _COUNTERS)),
     values=sql.SQL(", ").join([sql.Placeholder()] * len(_COUNTERS)),
     sums=sql.SQL(", ").join(
-        sql.SQL("{0} = ops.ledger.{0} + excluded.{0}").format(sql.Identifier(name)) for name in _COUNTERS
+        sql.SQL("{0} = ledger.{0} + excluded.{0}").format(sql.Identifier(name)) for name in _COUNTERS
     ),
 )
 
@@ -101,11 +101,11 @@ def put_aside(connection: Connection, sync_id: str, rejected: Iterable[Rejected]
     rows.sort(key=lambda row: bytes(row[7]))
     with connection.cursor() as cursor:
         cursor.executemany(
-            "insert into ops.quarantine (id, entity, endpoint, record_key, reason, json_path, raw_record, record_hash,"
+            "insert into quarantine (id, entity, endpoint, record_key, reason, json_path, raw_record, record_hash,"
             " hour_start, sync_id, read_at, first_seen_at, last_seen_at)"
             " values (%s, %s, %s, %s, %s, %s, %s::json, %s, %s, %s, %s, %s, %s)"
             " on conflict (entity, record_hash, reason) do update"
-            " set last_seen_at = excluded.last_seen_at, occurrences = ops.quarantine.occurrences + 1,"
+            " set last_seen_at = excluded.last_seen_at, occurrences = quarantine.occurrences + 1,"
             " sync_id = excluded.sync_id, read_at = excluded.read_at, resolved_at = null, resolution = null",
             rows,
         )

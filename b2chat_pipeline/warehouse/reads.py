@@ -1,6 +1,7 @@
 """What has been read from the API: the pages as received, how far a read has got, and which read covers an hour.
 
-Here belong `api_response_logs`, `sync_checkpoints` and `ops.window_reads`. Not here: asking for pages, or loading them.
+Here belong `api_response_logs`, `sync_checkpoints`, `ops.window_reads` and `ops.hour_loads`. Not here: asking for pages,
+or loading them.
 A page and the move of its checkpoint commit together, so a read can always go on after the last page that is stored.
 """
 
@@ -152,7 +153,7 @@ def stored_pages(connection: Connection, sync_id: str, endpoint: str) -> Iterato
     with connection.transaction(), connection.cursor(name="stored_pages") as cursor:
         cursor.itersize = 1
         cursor.execute(
-            "select api_timestamp, raw_response::text from api_response_logs"
+            "select api_timestamp, raw_response::text from public.api_response_logs"
             " where sync_id = %s and endpoint = %s order by api_timestamp, id",
             (sync_id, endpoint),
         )
@@ -174,10 +175,10 @@ def record_hours_read(connection: Connection, endpoint: str, hours: Sequence[Hou
     """Remember the newest complete read of each hour."""
     with connection.cursor() as cursor:
         cursor.executemany(
-            "insert into ops.window_reads (endpoint, hour_start, sync_id, read_at, records)"
+            "insert into window_reads (endpoint, hour_start, sync_id, read_at, records)"
             " values (%s, %s, %s, %s, %s) on conflict (endpoint, hour_start) do update"
             " set sync_id = excluded.sync_id, read_at = excluded.read_at, records = excluded.records"
-            " where excluded.read_at >= ops.window_reads.read_at",
+            " where excluded.read_at >= window_reads.read_at",
             [(endpoint, hour.hour, hour.sync_id, hour.read_at, hour.records) for hour in hours],
         )
 
@@ -185,7 +186,7 @@ def record_hours_read(connection: Connection, endpoint: str, hours: Sequence[Hou
 def hours_read(connection: Connection, endpoint: str, hours: Sequence[datetime]) -> dict[datetime, HourRead]:
     """The newest complete read of each hour that has one."""
     rows = connection.execute(
-        "select hour_start, sync_id, read_at, records from ops.window_reads"
+        "select hour_start, sync_id, read_at, records from window_reads"
         " where endpoint = %s and hour_start = any(%s)",
         (endpoint, list(hours)),
     ).fetchall()
@@ -195,18 +196,24 @@ def hours_read(connection: Connection, endpoint: str, hours: Sequence[datetime])
 def applied_reads(connection: Connection, endpoint: str, hours: Sequence[datetime]) -> dict[datetime, datetime]:
     """When the newest read was taken that each hour has been loaded from; hours never loaded are left out."""
     rows = connection.execute(
-        "select hour_start, applied_read_at from ops.window_reads"
+        "select hour_start, applied_read_at from window_reads"
         " where endpoint = %s and hour_start = any(%s) and applied_read_at is not null",
         (endpoint, list(hours)),
     ).fetchall()
     return dict(rows)
 
 
-def mark_applied(connection: Connection, endpoint: str, hours: Mapping[datetime, datetime]) -> None:
-    """Remember, by hour, when the read was taken that the tables now hold."""
+def mark_applied(connection: Connection, endpoint: str, hours: Mapping[datetime, datetime], *, sync_id: str) -> None:
+    """Remember, by hour, when the read was taken that the tables now hold, and which one it was."""
     with connection.cursor() as cursor:
         cursor.executemany(
-            "update ops.window_reads set applied_read_at = greatest(applied_read_at, %s)"
+            "insert into hour_loads (endpoint, hour_start, sync_id, read_at) values (%s, %s, %s, %s)"
+            " on conflict (endpoint, hour_start, sync_id) do update"
+            " set read_at = greatest(hour_loads.read_at, excluded.read_at)",
+            [(endpoint, hour, sync_id, read_at) for hour, read_at in sorted(hours.items())],
+        )
+        cursor.executemany(
+            "update window_reads set applied_read_at = greatest(applied_read_at, %s)"
             " where endpoint = %s and hour_start = %s",
             [(read_at, endpoint, hour) for hour, read_at in sorted(hours.items())],
         )

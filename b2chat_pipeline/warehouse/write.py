@@ -59,7 +59,7 @@ def _stage(connection: Connection, table: str, columns: Sequence[str]) -> str:
     name = f"stage_{table}"
     connection.execute(
         sql.SQL("create temp table if not exists {} on commit delete rows as select {} from {} with no data").format(
-            sql.Identifier(name), _names(columns), sql.Identifier("public", table)
+            sql.Identifier(name), _names(columns), sql.Identifier(table)
         )
     )
     return name
@@ -75,7 +75,7 @@ def insert_staged(connection: Connection, table: str, columns: Sequence[str], ke
         " where not exists (select from {table} t where t.{key} = s.{key})"
         " order by s.{key} on conflict do nothing returning {key}"
     ).format(
-        table=sql.Identifier("public", table),
+        table=sql.Identifier(table),
         columns=_names(columns),
         values=sql.SQL(", ").join(_value(name) for name in columns),
         stage=sql.Identifier(f"stage_{table}"),
@@ -94,7 +94,7 @@ def _value(column: str) -> sql.Composable:
 def stored_ids(connection: Connection, table: str, key: str, keys: Collection[str]) -> dict[str, str]:
     """The ids of stored rows by their keys at the source."""
     statement = sql.SQL("select {key}, id from {table} where {key} = any(%b)").format(
-        key=sql.Identifier(key), table=sql.Identifier("public", table)
+        key=sql.Identifier(key), table=sql.Identifier(table)
     )
     return dict(connection.execute(statement, (list(keys),)).fetchall())
 

@@ -43,6 +43,20 @@ class WindowRead(Base):
     records: Mapped[int] = mapped_column(comment="Records the read holds for the hour.")
 
 
+class HourLoad(Base):
+    """One read that an hour was loaded from."""
+
+    __tablename__ = "hour_loads"
+    __table_args__ = (
+        {"schema": OPS, "comment": "Every read that the tables were loaded from, by hour: what a rebuild repeats."},
+    )
+
+    endpoint: Mapped[str] = mapped_column(primary_key=True, comment="Endpoint that was read.")
+    hour_start: Mapped[datetime] = mapped_column(primary_key=True, comment="Start of the hour.")
+    sync_id: Mapped[str] = mapped_column(primary_key=True, comment="The read.")
+    read_at: Mapped[datetime] = mapped_column(comment="Request time of the first page of the hour.")
+
+
 class ChatChange(Base):
     """One change of a chat."""
 
