@@ -63,6 +63,21 @@ def load(*, start: str, end: str, user: str | None) -> None:
         sys.exit(1)
 
 
+@cli.command()
+@click.argument("start", metavar="FROM")
+@click.argument("end", metavar="TO")
+def replay(*, start: str, end: str) -> None:
+    """Rebuild the hours from FROM to before TO from the stored pages, and compare them with the tables.
+
+    Asks nothing of the API and changes no table: the rebuilt ones are in a schema of their own. The exit status is 1
+    where anything differs.
+    """
+    from b2chat_pipeline.commands.replay import replay as run
+
+    if not run(_environ(), start=start, end=end):
+        sys.exit(1)
+
+
 @cli.group()
 def db() -> None:
     """The warehouse's tables."""

@@ -7,7 +7,6 @@ job runs in this process, a day's worth of hours at a time.
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 import dagster as dg
 
@@ -18,11 +17,11 @@ from b2chat_pipeline.commands.databases import open_databases
 from b2chat_pipeline.commands.dev import adopt
 from b2chat_pipeline.commands.progress import Advance, hours_progress
 from b2chat_pipeline.commands.project import dagster_environment
+from b2chat_pipeline.commands.span import read_span, require_whole_hours
 from b2chat_pipeline.commands.summary import print_summary
 from b2chat_pipeline.definitions import build_definitions
 from b2chat_pipeline.partitions import hourly_partitions
 from b2chat_pipeline.settings import Account, SettingsError, check_all, read_account
-from b2chat_pipeline.windows import AccountClock
 
 
 @dataclass(frozen=True)
@@ -58,9 +57,8 @@ def load_hours(request: Request, *, warehouse_url: str) -> bool:
 
 def hours_between(account: Account, start: str, end: str) -> list[str]:
     """The partition keys from `start` to before `end`. Raises SettingsError where those are no hours on offer."""
-    first, last = _instant(start, account), _instant(end, account)
-    if first >= last:
-        raise SettingsError(f"{start} .. {end} holds no hour: the end is not included, so it must lie after the start.")
+    span = read_span(account, start, end)
+    first, last = span.start.astimezone(account.zone), span.end.astimezone(account.zone)
     partitions = hourly_partitions(account)
     newest = partitions.get_last_partition_window()
     if newest is None or first < partitions.start or last > newest.end:
@@ -69,16 +67,8 @@ def hours_between(account: Account, start: str, end: str) -> list[str]:
             f"{start} .. {end} is not on offer: {offered if newest else 'no hour is over yet'} (B2CHAT_START_DATE, and"
             " the last hour that is over)."
         )
-    if any((bound.minute, bound.second, bound.microsecond) != (0, 0, 0) for bound in (first, last)):
-        raise SettingsError(f"{start} .. {end} cuts an hour in two: begin and end on the hour.")
+    require_whole_hours(span, account, start, end)
     return list(partitions.get_partition_keys_in_time_window(dg.TimeWindow(first, last)))
-
-
-def _instant(text: str, account: Account) -> datetime:
-    reading = AccountClock(account.zone).read(text)
-    if reading.instant is None:
-        raise SettingsError(f"{text!r} is no day and no time: write 2026-01-31, or 2026-01-31T14:00.")
-    return reading.instant.astimezone(account.zone)
 
 
 def _run_here(

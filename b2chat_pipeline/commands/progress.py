@@ -8,7 +8,7 @@ Advance = Callable[[int], None]
 
 
 @contextmanager
-def hours_progress(hours: int) -> Iterator[Advance]:
+def hours_progress(hours: int, *, doing: str = "Loading") -> Iterator[Advance]:
     """A bar that is full when that many hours have been worked off; plain lines where there is no terminal."""
     from rich.console import Console
     from rich.progress import (
@@ -21,7 +21,7 @@ def hours_progress(hours: int) -> Iterator[Advance]:
     )
 
     columns = (
-        TextColumn("Loading"),
+        TextColumn(doing),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("hours"),

@@ -67,6 +67,11 @@ def hold_zone(connection: Connection, zone: str, *, now: datetime) -> None:
         " on conflict (key) do nothing",
         (new_id(), _LOADED_ZONE, zone, now, now),
     )
+    require_zone(connection, zone)
+
+
+def require_zone(connection: Connection, zone: str) -> None:
+    """Compare the account's zone with the one the tables were loaded in, if any. Raises ZoneChangedError."""
     row = connection.execute("select value from system_settings where key = %s", (_LOADED_ZONE,)).fetchone()
     loaded = row[0] if row else zone
     if loaded != zone:

@@ -1,7 +1,7 @@
 """What has been read from the API: the pages as received, how far a read has got, and which read covers an hour.
 
-Here belong `api_response_logs`, `sync_checkpoints`, `ops.window_reads` and `ops.hour_loads`. Not here: asking for pages,
-or loading them.
+Here belong `api_response_logs`, `sync_checkpoints`, `ops.window_reads` and `ops.hour_loads`. Not here: asking for
+pages, or loading them.
 A page and the move of its checkpoint commit together, so a read can always go on after the last page that is stored.
 """
 
@@ -186,8 +186,7 @@ def record_hours_read(connection: Connection, endpoint: str, hours: Sequence[Hou
 def hours_read(connection: Connection, endpoint: str, hours: Sequence[datetime]) -> dict[datetime, HourRead]:
     """The newest complete read of each hour that has one."""
     rows = connection.execute(
-        "select hour_start, sync_id, read_at, records from window_reads"
-        " where endpoint = %s and hour_start = any(%s)",
+        "select hour_start, sync_id, read_at, records from window_reads where endpoint = %s and hour_start = any(%s)",
         (endpoint, list(hours)),
     ).fetchall()
     return {row[0]: HourRead(*row) for row in rows}

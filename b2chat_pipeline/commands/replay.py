@@ -1,0 +1,75 @@
+"""`b2chat replay FROM TO`: rebuilds the tables from stored pages beside the live ones, and prints how they differ.
+
+Not here: the rebuilding (`ingest/replay.py`), what is compared (`warehouse/differences.py`).
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from b2chat_pipeline.commands.databases import open_databases
+from b2chat_pipeline.commands.progress import hours_progress
+from b2chat_pipeline.commands.span import read_span, require_whole_hours
+from b2chat_pipeline.settings import read_account
+from b2chat_pipeline.windows import AccountClock
+
+if TYPE_CHECKING:
+    from b2chat_pipeline.ingest.replay import Replayed
+
+_HEADINGS = ("", "compared", "differ", "only in the tables", "only in the pages", "told of beyond")
+# Differences of a table that fit on one screen.
+_SHOWN = 10
+
+
+def replay(environ: Mapping[str, str], *, start: str, end: str) -> bool:
+    """Rebuild and compare the hours from `start` to before `end` (account-local); whether nothing differs."""
+    from b2chat_pipeline.ingest.replay import Place
+    from b2chat_pipeline.ingest.replay import replay as rebuild
+    from b2chat_pipeline.warehouse.accounts import require_zone
+    from b2chat_pipeline.warehouse.connection import connect
+
+    account = read_account(environ)
+    window = read_span(account, start, end)
+    require_whole_hours(window, account, start, end)
+    with ExitStack() as stack:
+        url = stack.enter_context(open_databases(environ)).warehouse
+        live, side = (stack.enter_context(connect(url, purpose=purpose)) for purpose in ("compare", "replay"))
+        require_zone(live, account.zone.key)
+        bar = stack.enter_context(ExitStack())
+
+        def begin(hours: int) -> Callable[[int], None]:
+            return bar.enter_context(hours_progress(hours, doing="Rebuilding"))
+
+        replayed = rebuild(window, Place(live, side, AccountClock(account.zone), lambda: datetime.now(UTC)), begin)
+        bar.close()
+        _print(replayed)
+    return replayed.equal
+
+
+def _print(replayed: "Replayed") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from b2chat_pipeline.warehouse.side_schema import SIDE
+
+    table = Table(title=f"{replayed.hours:,} hours rebuilt from {replayed.reads:,} reads")
+    for place, heading in enumerate(_HEADINGS):
+        table.add_column(heading, justify="right" if place else "left", no_wrap=not place)
+    for it in replayed.tables:
+        kinds = (it.count("differs"), it.count("only in the tables"), it.count("only in the pages"))
+        table.add_row(it.table, *(f"{number:,}" for number in (it.rows, *kinds, it.partly)))
+    Console().print(table)
+    for it in replayed.tables:
+        for difference in it.differences[:_SHOWN]:
+            columns = f": {', '.join(difference.columns)}" if difference.columns else ""
+            click.echo(f"{it.table} {difference.id} {difference.kind}{columns}")
+        if len(it.differences) > _SHOWN:
+            click.echo(f"{it.table}: … and {len(it.differences) - _SHOWN:,} more")
+    found = sum(len(it.differences) for it in replayed.tables)
+    if found:
+        click.echo(f"{found:,} rows differ; all of them are in {SIDE}.differences, beside the rebuilt tables.")
+    else:
+        click.echo(f"The tables say what the stored pages say. The rebuilt ones are in schema {SIDE}.")
