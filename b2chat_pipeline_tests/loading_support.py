@@ -145,9 +145,10 @@ def business_rows(url: str) -> dict[str, list[dict[str, object]]]:
         return {table: rows(connection, query) for table, query in _BUSINESS.items()}
 
 
-def stored(url: str) -> Expectation:
+def stored(url: str, *, schema: str = "public") -> Expectation:
     """What the tables hold, in the words of the simulator's expectation: by natural key, URLs without their query."""
     with connect(url, purpose="compare") as connection:
+        connection.execute("select set_config('search_path', %s, false)", (schema,))
         chats = {str(row["b2chat_id"]): ExpectedChat(**_chat(row)) for row in rows(connection, _CHATS)}
         messages: dict[str, list[ExpectedMessage]] = {key: [] for key in chats}
         for row in rows(connection, _MESSAGES):

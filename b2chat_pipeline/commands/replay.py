@@ -19,7 +19,7 @@ from b2chat_pipeline.windows import AccountClock
 if TYPE_CHECKING:
     from b2chat_pipeline.ingest.replay import Replayed
 
-_HEADINGS = ("", "compared", "differ", "only in the tables", "only in the pages", "told of beyond")
+_HEADINGS = ("", "compared", "differ", "only in the tables", "only in the pages", "judged in part")
 # Differences of a table that fit on one screen.
 _SHOWN = 10
 
@@ -70,6 +70,7 @@ def _print(replayed: "Replayed") -> None:
             click.echo(f"{it.table}: … and {len(it.differences) - _SHOWN:,} more")
     found = sum(len(it.differences) for it in replayed.tables)
     if found:
-        click.echo(f"{found:,} rows differ; all of them are in {SIDE}.differences, beside the rebuilt tables.")
+        rows = "1 row differs" if found == 1 else f"{found:,} rows differ"
+        click.echo(f"{rows}; {SIDE}.differences holds every one, beside the rebuilt tables.")
     else:
         click.echo(f"The tables say what the stored pages say. The rebuilt ones are in schema {SIDE}.")

@@ -44,8 +44,9 @@ _AGENTS: LiteralString = """
 """
 _CONTACTS: LiteralString = """
     select b2chat_id as key, id, full_name, mobile, raw_mobile, phone_number, email, identification, address, city,
-           country, company, merchant_id, custom_attributes, tags, is_full, time_flags, row_hash, created_at,
-           updated_at, last_seen_at, read_at
+           country, company, merchant_id, custom_attributes, tags, is_full, time_flags, row_hash,
+           case when is_full then created_at end as created_at, case when is_full then updated_at end as updated_at,
+           last_seen_at, read_at
       from contacts
      where b2chat_id = any(%(keys)s) or (last_seen_at is null and not is_full)
         or (last_seen_at >= %(start)s and last_seen_at < %(end)s)
@@ -94,9 +95,9 @@ class Rebuilt:
 
 @dataclass
 class TableCompared:
-    """What the comparison of a table has found. `partly` rows are told of beyond the window, so parts were not judged.
+    """What the comparison of a table has found.
 
-    `rows` counts the rows of both sides, a pair as one.
+    `rows` counts the rows of both sides, a pair as one; of `partly` of them not every column could be judged.
     """
 
     table: str
@@ -211,10 +212,9 @@ def _contact_unjudged(told: Row, again: Row, rebuilt: Rebuilt) -> set[str]:
         unjudged |= {"last_seen_at"}
     if _contact_told_beyond(told, again, rebuilt.window):
         unjudged |= told.keys() - {"last_seen_at"}
-    # Where the source does not tell them, they are times of our own work.
-    for column in ("created_at", "updated_at"):
-        if not again["is_full"] or again[column] >= rebuilt.began:
-            unjudged |= {column}
+    if again["is_full"]:
+        # Where the source does not tell them, they are times of our own work.
+        unjudged |= {column for column in ("created_at", "updated_at") if again[column] >= rebuilt.began}
     return unjudged
 
 
