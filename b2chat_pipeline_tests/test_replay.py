@@ -10,12 +10,12 @@ import pytest
 
 from b2chat_pipeline.b2chat.contract import CHATS, CONTACTS
 from b2chat_pipeline.ingest.replay import NotLoadedError, PagesGoneError, Place, Replayed, replay
-from b2chat_pipeline.simulator import World, mutated_records, vanished_record
+from b2chat_pipeline.simulator import Fault, World, mutated_records, vanished_record
 from b2chat_pipeline.simulator.expectation import expected
 from b2chat_pipeline.warehouse import differences
 from b2chat_pipeline.warehouse.connection import connect
 from b2chat_pipeline.warehouse.side_schema import SIDE, ReplayRunningError, hold_side_schema
-from b2chat_pipeline.windows import Window
+from b2chat_pipeline.windows import AccountClock, Window
 from b2chat_pipeline_tests.command_support import Home, home_in
 from b2chat_pipeline_tests.dagster_support import PROJECT, account_environment
 from b2chat_pipeline_tests.loading_support import (
@@ -31,7 +31,7 @@ FIRST, LAST = date(2025, 3, 3), date(2025, 3, 6)
 # The last day is over.
 NOW = datetime(2025, 3, 7, 6, tzinfo=UTC)
 WORLD = World(first_day=FIRST, zone=ZoneInfo("America/Bogota"), chats_per_day=25, contacts=60)
-DAY = timedelta(days=1)
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 TABLES_ONLY, PAGES_ONLY = "only in the tables", "only in the pages"
 STRAY = """
     insert into messages (id, chat_id, type, incoming, timestamp, raw_type, position)
@@ -197,6 +197,26 @@ def test_hours_loaded_one_by_one_in_any_order_are_rebuilt_equal(pipeline: Pipeli
 
     assert found(replayed) == []
     assert (replayed.hours, replayed.reads) == (24, 48)
+
+
+def test_a_read_that_was_cut_off_and_continued_and_one_that_was_given_up_are_rebuilt_equal(database_url: str) -> None:
+    busy = World(first_day=FIRST, zone=WORLD.zone, chats_per_day=150, messages_per_chat=2, contacts=60)
+    hours = hours_between(AccountClock(WORLD.zone), FIRST, LAST, until=NOW)
+    statuses = []
+    with running_pipeline(database_url, busy, now=NOW) as pipeline:
+        for pause in (HOUR, 7 * HOUR):  # a read is continued within six hours
+            pipeline.simulator.faults.add(Fault(kind="status", status=503, after=2, times=6))
+            statuses.append(pipeline.load(CHATS, hours).status)
+            pipeline.simulator.faults.clear()
+            pipeline.simulator.clock.advance(pause)
+            statuses.append(pipeline.load(CHATS, hours).status)
+        statuses.append(pipeline.load(CONTACTS, hours).status)
+
+        replayed = rebuild(pipeline)
+
+    assert statuses == ["partial", "success", "partial", "success", "success"]
+    assert found(replayed) == []
+    assert replayed.reads == 4
 
 
 def test_what_people_are_told_of_outside_the_window_is_no_difference(loaded: Pipeline) -> None:
