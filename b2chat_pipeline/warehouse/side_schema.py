@@ -68,10 +68,14 @@ def make_side_schema(connection: Connection) -> datetime:
             f"schema {SIDE} cannot be made: let the user of B2CHAT_DATABASE_URL create schemas in the database, and"
             " own the one that is there."
         ) from None
+    except errors.LockNotAvailable:
+        raise SideSchemaError(
+            f"schema {SIDE} of the last replay is still being read: end those queries, then run this again."
+        ) from None
     connection.execute(sql.SQL("set search_path to {}").format(sql.Identifier(SIDE)))
-    (now,) = connection.execute("select clock_timestamp()").fetchone() or (None,)
-    assert isinstance(now, datetime)  # noqa: S101 - for the type checker
-    return now
+    began: datetime
+    ((began,),) = connection.execute("select clock_timestamp()").fetchall()
+    return began
 
 
 def hour_loads(connection: Connection, endpoint: str, window: Window) -> list[HourLoad]:
