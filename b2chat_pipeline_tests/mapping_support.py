@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from b2chat_pipeline.b2chat.contract import Chat, Misfit, decode_chat
+from b2chat_pipeline.b2chat.contract import Chat, Misfit
+from b2chat_pipeline.b2chat.decoding import decode_chat
 from b2chat_pipeline.ingest.mapping import MappedChat, Parents, chat_row, map_chat, message_lines
 from b2chat_pipeline.ingest.rows import MESSAGE_COLUMNS, ChatRow
 from b2chat_pipeline.warehouse.write import NULL

@@ -12,11 +12,8 @@ from b2chat_pipeline.b2chat.contract import (
     Decoded,
     Named,
     NotAPageError,
-    decode_chat,
-    decode_contact,
-    decode_head,
-    decode_page,
 )
+from b2chat_pipeline.b2chat.decoding import decode_chat, decode_contact, decode_head, decode_page
 from b2chat_pipeline_tests.contract_samples import CHAT, CONTACT, MESSAGE
 
 BACKSLASH = chr(92)
@@ -102,10 +99,8 @@ def test_unknown_fields_are_no_trouble_at_any_level() -> None:
     [
         ({"chat_id": 7}, "Expected `str`, got `int`", "$.chat_id"),
         ({"created_at": None}, "Expected `str`, got `null`", "$.created_at"),
-        ({"agent": []}, "Expected `object | null`, got `array`", "$.agent"),
-        ({"contact": {"name": "Ana"}}, "Object missing required field `id`", "$.contact"),
-        ({"messages": {}}, "Expected `array | null`, got `object`", "$.messages"),
-        ({"tags": [1]}, "Expected `str | object`, got `int`", "$.tags[0]"),
+        ({"status": 7, "agent": [], "messages": [7]}, "Expected `str | null`, got `int`", "$.status"),
+        ({"tags": {}}, "Expected `array | null`, got `object`", "$.tags"),
     ],
 )
 def test_a_chat_that_does_not_fit_is_put_aside_with_reason_and_path(
@@ -117,6 +112,55 @@ def test_a_chat_that_does_not_fit_is_put_aside_with_reason_and_path(
     (misfit,) = decoded.misfits
     assert (misfit.entity, misfit.reason, misfit.path) == ("chats", reason, path)
     assert json.loads(misfit.raw) == CHAT | changes
+
+
+@pytest.mark.parametrize(
+    ("changes", "entity", "reason", "path"),
+    [
+        ({"agent": ["Ana"]}, "agents", "Expected `object | null`, got `array`", "$.agent"),
+        ({"agent": {"name": "Ana"}}, "agents", "Object missing required field `username`", "$.agent"),
+        ({"contact": {"name": "Ana"}}, "contacts", "Object missing required field `id`", "$.contact"),
+        ({"contact": {"id": 7, "name": 8}}, "contacts", "Expected `str | null`, got `int`", "$.contact.name"),
+        ({"department": 7}, "departments", "Expected `str | object | null`, got `int`", "$.department"),
+        ({"department": {"name": 7}}, "departments", "Expected `str`, got `int`", "$.department.name"),
+        ({"messages": {"body": "a"}}, "messages", "Expected `array | null`, got `object`", "$.messages"),
+    ],
+)
+def test_a_part_of_a_chat_that_does_not_fit_is_put_aside_alone(
+    changes: dict[str, object], entity: str, reason: str, path: str
+) -> None:
+    (name,) = changes
+    decoded = chat(**changes)
+
+    assert decoded.record == fitting_chat(**{name: None})
+    (misfit,) = decoded.misfits
+    assert (misfit.entity, misfit.key, misfit.reason, misfit.path) == (entity, "c1", reason, path)
+    assert json.loads(misfit.raw) == changes[name]
+
+
+@pytest.mark.parametrize(
+    ("changes", "path"),
+    [
+        *(({"agent": {}}, "$.agent"), ({"contact": {}}, "$.contact"), ({"department": {}}, "$.department")),
+        *(({"contact": ""}, "$.contact"), ({"contact": {"id": None}}, "$.contact.id")),
+        ({"department": {"name": None}}, "$.department.name"),
+    ],
+)
+def test_an_object_that_names_nobody_is_passed_over(changes: dict[str, object], path: str) -> None:
+    (name,) = changes
+    decoded = chat(**changes)
+
+    assert decoded.record == fitting_chat(**{name: None})
+    assert decoded.misfits == ()
+    assert [misfit.path for misfit in decoded.ignored] == [path]
+
+
+def test_tags_that_are_none_are_passed_over() -> None:
+    decoded = chat(tags=["VIP", None, {"name": "Moroso"}, 7, {}])
+
+    assert decoded.record == fitting_chat(tags=["VIP", {"name": "Moroso"}])
+    assert decoded.misfits == ()
+    assert [misfit.path for misfit in decoded.ignored] == ["$.tags[1]", "$.tags[3]", "$.tags[4]"]
 
 
 def test_a_message_that_does_not_fit_is_put_aside_alone() -> None:
@@ -193,6 +237,13 @@ def test_the_head_of_a_record_is_read_even_where_the_record_does_not_fit() -> No
     assert decode_head(b"7", CHATS) == (None, None)
 
 
+def test_the_head_of_a_record_is_read_whatever_text_the_record_holds() -> None:
+    surrogate = json.dumps(CHAT | {"alias": "\ud800"}).encode()
+
+    assert decode_head(surrogate, CHATS) == ("c1", "2025-03-03 09:12:44")
+    assert decode_head(b"[" * 5_000, CHATS) == (None, None)
+
+
 @pytest.mark.parametrize(
     ("total", "read"),
     [(187, 187), (0, 0), (-1, None), ("187", None), (2**31, None), (None, None), (True, None), (1.5, None)],
@@ -228,8 +279,19 @@ def test_a_body_without_a_list_of_records_is_no_page(body: bytes) -> None:
         decode_page(body, CHATS)
 
 
-@pytest.mark.parametrize("odd", [b"\xff", b"\xed\xa0\x80", b"\\ud800", b"\\u0000"])
+@pytest.mark.parametrize("odd", [b"\xff", b"\xed\xa0\x80", b"\\ud800", b"\\u0000", b"\x01", b"\n"])
 def test_a_page_with_odd_text_keeps_all_its_records(odd: bytes) -> None:
     body = b'{"message":"%s","chats":[%s,%s],"total":2}' % (odd, written("a"), written("b"))
 
     assert len(decode_page(body, CHATS).records) == 2
+
+
+@pytest.mark.parametrize("odd", [b"NaN", b"-Infinity", b"9" * 5_000, b"1e999"])
+def test_a_number_that_is_none_is_the_matter_of_its_record_whatever_else_the_page_holds(odd: bytes) -> None:
+    numbered = json.dumps(CHAT | {"alias": "@"}).encode().replace(b'"@"', odd)
+    body = b'{"chats":[%s,%s,%s],"total":3}' % (numbered, written("\\ud800"), written("b"))
+
+    records = decode_page(body, CHATS).records
+
+    assert [decode_head(raw, CHATS)[0] for raw in records[1:]] == ["c1", "c1"]
+    assert [decode_chat(raw).record is not None for raw in records[1:]] == [True, True]

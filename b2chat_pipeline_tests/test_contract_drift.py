@@ -7,7 +7,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from b2chat_pipeline.b2chat.contract import CHATS, CONTACTS, Contact, decode_contact
+from b2chat_pipeline.b2chat.contract import CHATS, CONTACTS, Contact
+from b2chat_pipeline.b2chat.decoding import decode_contact
 from b2chat_pipeline.b2chat.drift import DriftWatch
 from b2chat_pipeline.ingest.people import full_hash
 from b2chat_pipeline.ingest.values import content_hash

@@ -4,13 +4,14 @@ Cut bodies are transient and read again; whole ones of another kind are contract
 which keys the object holds (`contract.py`).
 """
 
+import codecs
 import gzip
-import json
 import zlib
 from typing import Unpack
 
 import msgspec
 
+from b2chat_pipeline.b2chat.decoding import loosely
 from b2chat_pipeline.b2chat.errors import Attempted, ContractError, TransientError
 
 
@@ -23,6 +24,11 @@ def unzipped(raw: bytes, encoding: str, **attempted: Unpack[Attempted]) -> bytes
         return gzip.decompress(raw)
     except (EOFError, OSError, zlib.error) as error:
         raise TransientError("the gzip body was cut or broken", **attempted) from error
+
+
+def unmarked(body: bytes) -> bytes:
+    """The body without a byte order mark: no JSON has one, but a reader may pass over it (RFC 8259)."""
+    return body.removeprefix(codecs.BOM_UTF8)
 
 
 def require_object(body: bytes, **attempted: Unpack[Attempted]) -> None:
@@ -39,15 +45,11 @@ def require_object(body: bytes, **attempted: Unpack[Attempted]) -> None:
 
 
 def _is_loosely_an_object(body: bytes) -> bool:
-    """Whether only a lone surrogate or bytes that are no UTF-8 stood in the way: those are one record's matter."""
+    """Whether only odd text or numbers stood in the way: those are one record's matter."""
     try:
-        return isinstance(json.loads(body.decode("utf-8", "replace"), parse_constant=_no_constant), dict)
+        return isinstance(loosely(body), dict)
     except (ValueError, RecursionError):
         return False
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
 
 
 def _is_cut(body: bytes, error: Exception) -> bool:

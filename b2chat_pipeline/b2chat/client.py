@@ -15,7 +15,7 @@ from typing import Self
 import httpx
 import tenacity
 
-from b2chat_pipeline.b2chat.body import require_object
+from b2chat_pipeline.b2chat.body import require_object, unmarked
 from b2chat_pipeline.b2chat.errors import (
     Attempted,
     AuthenticationError,
@@ -155,8 +155,9 @@ class B2ChatClient:
             raise AuthenticationError("the request was refused with status 401, also with a new token", **attempted)
         if reply.status != 200:
             raise error_for_status(reply.status, retry_at=reply.retry_at, **attempted)
-        require_object(reply.body, **attempted)
-        return Answer(reply.body, reply.requested_at, reply.seconds, call.params, call.attempt)
+        body = unmarked(reply.body)
+        require_object(body, **attempted)
+        return Answer(body, reply.requested_at, reply.seconds, call.params, call.attempt)
 
     def _new_token(self, call: _Call) -> AccessToken:
         attempted = call.attempted("POST", TOKEN_ENDPOINT)

@@ -1,7 +1,7 @@
 """Fields that the API tells and the contract does not know: found at next to no cost while records are decoded.
 
 Here belongs decoding with a watch on unknown fields, and the names under which departures from the contract are kept.
-Not here: what fits (`contract.py`), values (`ingest/drift.py`). Nothing here keeps a value that a person wrote.
+Not here: what fits (`decoding.py`), values (`ingest/drift.py`). Nothing here keeps a value that a person wrote.
 """
 
 import json
@@ -23,10 +23,8 @@ from b2chat_pipeline.b2chat.contract import (
     Message,
     Misfit,
     Named,
-    decode_chat,
-    decode_contact,
-    is_plain,
 )
+from b2chat_pipeline.b2chat.decoding import UNDECODABLE, decode_chat, decode_contact, is_plain
 
 MASKED = "<masked>"
 # After so many records with unknown fields only every twentieth record is looked at: the kinds are known by then.
@@ -101,12 +99,12 @@ class DriftWatch:
         if looks and is_plain(raw):
             try:
                 return Decoded((_CHAT if self._endpoint == CHATS else _CONTACT).decode(raw))
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            except UNDECODABLE:
                 pass
         decoded = decode_chat(raw) if self._endpoint == CHATS else decode_contact(raw)
         if looks:
             self._compare(raw)
-        self._note_misfits(decoded.misfits)
+        self._note_misfits(decoded.misfits + decoded.ignored)
         return decoded
 
     def value(self, path: str, value: str, count: int) -> None:

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from psycopg import Connection
 
-from b2chat_pipeline.b2chat.contract import CHATS, Agent, Chat, ContactStub, messages_told
+from b2chat_pipeline.b2chat.contract import CHATS, Agent, Chat, ContactStub
+from b2chat_pipeline.b2chat.decoding import told_inside
 from b2chat_pipeline.b2chat.drift import DriftWatch
 from b2chat_pipeline.ingest.mapping import MappedChat, map_chat
 from b2chat_pipeline.ingest.received import Received, Tally, rejected
@@ -151,27 +152,26 @@ def _count_people(tally: Tally, telling: Telling) -> None:
 def _telling(received: Received, clock: AccountClock, batch: ChatBatch) -> Telling | None:
     """The chat of a raw record, or None where it does not fit; counts it and puts aside what does not fit."""
     decoded = batch.watch.decoded(received.raw)
-    misfits = list(decoded.misfits)
-    mapped: MappedChat | None = None
+    misfits, mapped = list(decoded.misfits), None
     if isinstance(decoded.record, Chat):
         _note_values(decoded.record, batch.values)
         mapped, unstorable = map_chat(decoded.record, received.raw, clock)
-        misfits += unstorable
+        # A chat that is put aside whole takes its parts along.
+        misfits = unstorable if mapped is None else misfits + unstorable
     batch.rejected.extend(rejected(misfit, received, CHATS) for misfit in misfits)
-    chats, messages = batch.tally["chats", received.hour], batch.tally["messages", received.hour]
-    chats.received += 1
     if mapped is None:
-        chats.quarantined += 1
-        lost = messages_told(received.raw)
-        messages.received += lost
-        messages.quarantined += lost
+        _count_quarantined(batch.tally, received.hour, {"chats": 1} | told_inside(received.raw))
         return None
-    messages.received += len(mapped.told)
-    for misfit in misfits:
-        counts = batch.tally[misfit.entity, received.hour]
-        counts.received += 1
-        counts.quarantined += 1
+    batch.tally["chats", received.hour].received += 1
+    batch.tally["messages", received.hour].received += len(mapped.told)
+    _count_quarantined(batch.tally, received.hour, Counter(misfit.entity for misfit in misfits))
     return Telling(mapped, received.read_at, received.hour)
+
+
+def _count_quarantined(tally: Tally, hour: datetime, numbers: Mapping[str, int]) -> None:
+    for entity, number in numbers.items():
+        tally[entity, hour].received += number
+        tally[entity, hour].quarantined += number
 
 
 def _note_values(chat: Chat, values: Counter[tuple[str, str | None]]) -> None:

@@ -26,6 +26,9 @@ from b2chat_pipeline.warehouse.identifiers import derived_id, derived_ids, epoch
 from b2chat_pipeline.warehouse.write import NULL, copy_text
 from b2chat_pipeline.windows import AccountClock, Stamp
 
+# How the API tells that a chat has no agent, where it does not tell null.
+_NOBODY = Agent(None)
+
 
 @dataclass(frozen=True)
 class MappedChat:
@@ -73,7 +76,7 @@ class Parents:
 
 
 def map_chat(record: Chat, raw: bytes, clock: AccountClock) -> tuple[MappedChat | None, list[Misfit]]:
-    """The chat as it will be stored, and what had to be put aside: the whole chat, its agent, its contact, messages."""
+    """The chat as it will be stored, and what had to be put aside: the whole chat, its people, messages."""
     misfits: list[Misfit] = []
     try:
         check_key(record.chat_id, "$.chat_id")
@@ -86,7 +89,7 @@ def map_chat(record: Chat, raw: bytes, clock: AccountClock) -> tuple[MappedChat 
     agent = _usable_agent(record, misfits)
     contact = _usable_contact(record, misfits)
     told = _readable_messages(record, clock, misfits)
-    department = department_name(record.department)
+    department = _usable_department(record, misfits)
     mapped = MappedChat(
         record=record,
         clock=clock,
@@ -197,12 +200,12 @@ def tag_names(record: Chat) -> list[str]:
 
 def _usable_agent(record: Chat, misfits: list[Misfit]) -> Agent | None:
     agent = record.agent
-    if agent is None or agent.username is None:
+    if agent is None or agent == _NOBODY:
         return None
     try:
-        check_key(agent.username, "$.agent.username")
+        check_key(agent.username or "", "$.agent.username")
     except UnstorableError as error:
-        misfits.append(Misfit("agents", None, error.reason, error.path, msgspec.json.encode(agent)))
+        misfits.append(Misfit("agents", record.chat_id, error.reason, error.path, msgspec.json.encode(agent)))
         return None
     return agent
 
@@ -217,9 +220,22 @@ def _usable_contact(record: Chat, misfits: list[Misfit]) -> ContactStub | None:
         check_indexed(contact.mobile_number, "$.contact.mobile_number")
         check_indexed(contact.phone_number, "$.contact.phone_number")
     except UnstorableError as error:
-        misfits.append(Misfit("contacts", None, error.reason, error.path, msgspec.json.encode(contact)))
+        misfits.append(Misfit("contacts", record.chat_id, error.reason, error.path, msgspec.json.encode(contact)))
         return None
     return contact
+
+
+def _usable_department(record: Chat, misfits: list[Misfit]) -> str | None:
+    name = department_name(record.department)
+    if name is None:
+        return None
+    try:
+        check_key(name, "$.department")
+    except UnstorableError as error:
+        raw = msgspec.json.encode(record.department)
+        misfits.append(Misfit("departments", record.chat_id, error.reason, error.path, raw))
+        return None
+    return name
 
 
 def _readable_messages(record: Chat, clock: AccountClock, misfits: list[Misfit]) -> dict[int, Message]:

@@ -23,9 +23,9 @@ from b2chat_pipeline.ingest.reading import told_pages
 from b2chat_pipeline.ingest.received import Received
 from b2chat_pipeline.ingest.sync import ENTITIES
 from b2chat_pipeline.warehouse.books import EntityTotals, Sync, close_sync, open_sync, record_progress
-from b2chat_pipeline.warehouse.ledger import put_aside, record_hash, write_ledger
+from b2chat_pipeline.warehouse.ledger import Rejected, put_aside, record_hash, write_ledger
 from b2chat_pipeline.warehouse.quarantine import Quarantined, resolve, stored_read_at
-from b2chat_pipeline.warehouse.reads import hours_read, stored_pages
+from b2chat_pipeline.warehouse.reads import as_received, hours_read, stored_pages
 from b2chat_pipeline.warehouse.write import lock_day
 from b2chat_pipeline.windows import AccountClock, Window
 
@@ -115,7 +115,7 @@ class _Again:
         """Load one whole record; how it is resolved by that, or None where it still does not fit."""
         connection, now = self._place.loading, self._place.now()
         window, day = Window(hour, hour + timedelta(hours=1)), self._place.clock.day_of(hour)
-        received = Received(record.raw_record.encode(), record.read_at, hour)
+        received = Received(as_received(record.raw_record), record.read_at, hour)
         told = DayTold(day, [window], record.sync_id, record.read_at, [received], complete=False)
         prepared = _without(self._loader.prepare(told), [record])
         with connection.transaction():
@@ -144,7 +144,7 @@ class _Again:
             self.replayed.failed |= {record.id: sentence for record in records}
             return
         prepared = self._loader.prepare(day)
-        refused = {_identity(it.entity, it.raw_record) for it in prepared.rejected}
+        refused = {_identity(it) for it in prepared.rejected}
         loaded = self._loader.load(_without(prepared, records))
         if loaded.failed:
             self.replayed.failed |= {record.id: str(loaded.failed[hour]) for record in records}
@@ -174,12 +174,12 @@ class _Again:
 def _without(prepared: PreparedDay, records: Sequence[Quarantined]) -> PreparedDay:
     """The same day. What is refused again stays aside as it is, and is not met once more."""
     known = {(record.entity, record.record_hash) for record in records}
-    fresh = [it for it in prepared.rejected if _identity(it.entity, it.raw_record) not in known]
+    fresh = [it for it in prepared.rejected if _identity(it) not in known]
     return replace(prepared, rejected=fresh)
 
 
-def _identity(entity: str, raw_record: str) -> tuple[str, bytes]:
-    return entity, record_hash(raw_record)
+def _identity(rejected: Rejected) -> tuple[str, bytes]:
+    return rejected.entity, record_hash(rejected.record_key, rejected.raw_record)
 
 
 def replay_all(records: Sequence[Quarantined], place: Workplace) -> Replayed:

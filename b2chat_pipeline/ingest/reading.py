@@ -13,7 +13,8 @@ import msgspec
 from psycopg import Connection
 
 from b2chat_pipeline.b2chat.client import Answer, B2ChatClient
-from b2chat_pipeline.b2chat.contract import CHATS, Endpoint, NotAPageError, Page, decode_head, decode_page
+from b2chat_pipeline.b2chat.contract import CHATS, Endpoint, NotAPageError, Page
+from b2chat_pipeline.b2chat.decoding import decode_head, decode_page
 from b2chat_pipeline.b2chat.errors import BudgetExhausted, ContractError, RequestTimeout, TransientError
 from b2chat_pipeline.b2chat.paging import Position, Query, Step, Told, WalkError, advance, departures, shrink
 from b2chat_pipeline.warehouse.drift import record_drift

@@ -18,7 +18,10 @@ from b2chat_pipeline.warehouse.identifiers import new_id
 
 @dataclass
 class Counts:
-    """What became of the records of one entity in one hour. All terms but `received` add up to it."""
+    """What became of the records of one entity in one hour. All terms but `received` add up to it.
+
+    What a chat holds is counted with it, loaded or put aside; a record outside the hours asked for is not opened.
+    """
 
     received: int = 0
     inserted: int = 0
@@ -83,9 +86,12 @@ def write_ledger(
 _SIGNATURE = re.compile(r"(https?://[^\s\"?]*)\?[^\s\"]*")
 
 
-def record_hash(raw_record: str) -> bytes:
-    """Tells records apart, however often and with whatever signatures they are told."""
-    return blake2b(_SIGNATURE.sub(r"\1", raw_record).encode(), digest_size=16).digest()
+def record_hash(record_key: str | None, raw_record: str) -> bytes:
+    """Tells records apart, however often and with whatever signatures they are told. Parts of two chats may look alike,
+    hence the key.
+    """
+    lasting = _SIGNATURE.sub(r"\1", raw_record)
+    return blake2b(f"{record_key or ''}\x1f{lasting}".encode(), digest_size=16).digest()
 
 
 def put_aside(connection: Connection, sync_id: str, rejected: Iterable[Rejected], *, now: datetime) -> None:
@@ -93,7 +99,7 @@ def put_aside(connection: Connection, sync_id: str, rejected: Iterable[Rejected]
     rows: list[tuple[Any, ...]] = [
         (
             *(new_id(), record.entity, record.endpoint, record.record_key, record.reason, record.json_path),
-            *(record.raw_record, record_hash(record.raw_record), record.hour),
+            *(record.raw_record, record_hash(record.record_key, record.raw_record), record.hour),
             *(sync_id, record.read_at, now, now),
         )
         for record in rejected

@@ -135,8 +135,8 @@ def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
 
 
-def _as_received(text: str) -> bytes:
-    """What `storable_json` was given."""
+def as_received(text: str) -> bytes:
+    """What `storable_json` was given, as far as it was text."""
     return json.loads(text).encode() if text.startswith('"') else text.encode()
 
 
@@ -158,7 +158,7 @@ def stored_pages(connection: Connection, sync_id: str, endpoint: str) -> Iterato
             (sync_id, endpoint),
         )
         for requested_at, body in cursor:
-            yield StoredPage(sync_id, requested_at, _as_received(body))
+            yield StoredPage(sync_id, requested_at, as_received(body))
 
 
 @dataclass(frozen=True)
