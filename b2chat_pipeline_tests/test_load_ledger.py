@@ -41,6 +41,7 @@ COUNTED_IN_PAGES = """
     )
     select side, entity, hour, sum(number)::int as number from entities group by side, entity, hour
 """
+TOLD_CHATS = "select chat ->> 'chat_id' as id from api_response_logs, json_array_elements(raw_response -> 'chats') chat"
 LEDGER = """
     select log.metadata ->> 'endpoint' as endpoint, ledger.* from ops.ledger ledger
       join sync_logs log on log.id = ledger.sync_id
@@ -64,13 +65,42 @@ def test_the_ledger_adds_up_and_counts_what_the_stored_pages_hold(database_url: 
     with connect(database_url, purpose="compare") as connection:
         counted = Counter[tuple[object, ...]]()
         for row in rows(connection, COUNTED_IN_PAGES):
-            if row["hour"] in hours and row["number"]:
+            # What a chat outside the hours holds is not looked at.
+            if row["number"] and (row["hour"] in hours or row["entity"] == row["side"]):
                 counted[f"/{row['side']}/export", row["entity"], row["hour"]] += int(str(row["number"]))
 
     booked = ledger(database_url)
     assert all(row["received"] == sum(row[term] for term in TERMS) for row in booked)
     assert {(r["endpoint"], r["entity"], r["hour_start"]): r["received"] for r in booked if r["received"]} == counted
     assert sum(row["repeated"] for row in booked if row["entity"] == "chats") > 0
+    assert all((row["outside"] == 0) == (row["hour_start"] in hours) for row in booked)
+
+
+@pytest.mark.parametrize("day", [FIRST, LAST], ids=["a past day", "the running day"])
+def test_records_told_beside_the_hours_asked_for_are_counted_as_outside_and_not_loaded(
+    day: date, database_url: str
+) -> None:
+    now = datetime(2025, 3, 10, 23, tzinfo=UTC)
+    with running_pipeline(database_url, WORLD, now=now) as pipeline:
+        hours = hours_between(pipeline.clock, day, day, until=now)
+        asked = next(
+            hour
+            for hour in hours[8:]
+            if any(chat.created_at in hour for chat in expected(WORLD, now, first=day, last=day).chats.values())
+        )
+        outcome = pipeline.load(CHATS, [asked])
+    with connect(database_url, purpose="compare") as connection:
+        told = {str(row["id"]) for row in rows(connection, TOLD_CHATS)}
+        (log,) = rows(connection, "select record_count from sync_logs where entity_type = 'chats'")
+    booked = [row for row in ledger(database_url) if row["entity"] == "chats"]
+    outside = sum(row["outside"] for row in booked)
+    loaded = stored(database_url).chats
+
+    assert all(chat.created_at in asked for chat in loaded.values())
+    assert outside == len(told) - len(loaded) > 0
+    assert log["record_count"] == len(loaded) > 0
+    assert outcome.counts.keys() == {asked.start}
+    assert all(row["received"] == row["outside"] for row in booked if row["hour_start"] != asked.start)
 
 
 def test_a_record_that_does_not_fit_is_put_aside_once_and_the_rest_loads(database_url: str) -> None:

@@ -4,7 +4,7 @@ Here belongs which hour a record is loaded for. Not here: reading pages, or load
 """
 
 from bisect import bisect_right
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -26,6 +26,8 @@ class DayRead:
     reads: Mapping[datetime, HourRead]
     # Whether the records were all of the hours: only then does one that is lacking tell anything.
     complete: bool
+    # By their own hour, the records told meanwhile that lie outside the hours asked for.
+    outside: Mapping[datetime, int]
 
 
 @dataclass
@@ -38,8 +40,9 @@ class DayTold:
     # When the first page of the list was asked for.
     read_at: datetime
     records: list[Received] = field(default_factory=list)
-    # See DayRead.
+    # Both as in DayRead.
     complete: bool = True
+    outside: Mapping[datetime, int] = field(default_factory=dict)
 
     def read(self) -> DayRead:
         """The day without its records. An hour counts as read when its oldest record was; one without, at the first."""
@@ -50,7 +53,7 @@ class DayTold:
             start: HourRead(start, self.sync_id, min(records[start], default=self.read_at), len(records[start]))
             for start in sorted(hour.start for hour in self.hours)
         }
-        return DayRead(self.day, self.hours, self.sync_id, reads, self.complete)
+        return DayRead(self.day, self.hours, self.sync_id, reads, self.complete, self.outside)
 
     def taken(self) -> Iterator[Received]:
         """The records, each let go of as it is taken: half of what a day takes in memory."""
@@ -62,7 +65,8 @@ class DayTold:
 def days_told(pages: Iterable[PageTold], hours: Sequence[Window], clock: AccountClock) -> Iterator[DayTold]:
     """The days of the hours asked for, each once its records are told; once more where the list is walked again.
 
-    Records outside the hours asked for are left out. A record whose clock cannot be read goes with the one before it.
+    Records outside the hours asked for are counted, no more. A record whose clock cannot be read goes with the one
+    before it.
     """
     gathering: _Gathering | None = None
     for page in pages:
@@ -84,28 +88,33 @@ class _Gathering:
         self._first_page = first_page
         self._open: dict[date, DayTold] = {}
         self._handed_on: set[date] = set()
+        self._days = sorted({clock.day_of(hour.start) for hour in hours})
+        self._outside = Counter[datetime]()
 
     def add(self, page: PageTold) -> None:
         for record in page.records:
             self._last = record.instant or self._last or self._starts[0]
             hour = self._hour_of(self._last)
-            if hour is not None:
+            if hour is None:
+                self._outside[self._clock.hour_of(self._last)] += 1
+            else:
                 day = self._day(self._clock.day_of(hour.start))
                 day.records.append(Received(record.raw, page.page.requested_at, hour.start))
 
     def settled(self, before: datetime | None) -> Iterator[DayTold]:
-        """The days that end before a moment up to which the list has been told completely."""
+        """The days that end before a moment up to which the list has been told completely.
+
+        But for the last one: what lies outside the hours is counted with the day after it in the list.
+        """
         if before is None:
             return
-        for hour in self._hours:
-            day = self._clock.day_of(hour.start)
+        for day in self._days[:-1]:
             if day not in self._handed_on and self._clock.day_window(day).end <= before:
                 yield self._hand_on(day)
 
     def rest(self) -> Iterator[DayTold]:
         """All days not handed on yet, and those of which more was told since."""
-        days = {self._clock.day_of(hour.start) for hour in self._hours}
-        for day in sorted((days - self._handed_on) | self._open.keys()):
+        for day in sorted((set(self._days) - self._handed_on) | self._open.keys()):
             yield self._hand_on(day)
 
     def _hour_of(self, instant: datetime) -> Window | None:
@@ -120,5 +129,6 @@ class _Gathering:
 
     def _hand_on(self, day: date) -> DayTold:
         self._handed_on.add(day)
-        self._day(day)
-        return self._open.pop(day)
+        told = self._day(day)
+        told.outside, self._outside = self._outside, Counter()
+        return self._open.pop(told.day)

@@ -20,7 +20,7 @@ from b2chat_pipeline.ingest.chats import write_chats
 from b2chat_pipeline.ingest.contacts import contact_batch, write_contacts
 from b2chat_pipeline.ingest.days import DayRead, DayTold, days_told
 from b2chat_pipeline.ingest.reading import told_pages
-from b2chat_pipeline.ingest.received import Tally
+from b2chat_pipeline.ingest.received import Tally, count_outside
 from b2chat_pipeline.warehouse.books import EntityTotals, Sync, record_progress
 from b2chat_pipeline.warehouse.drift import record_drift
 from b2chat_pipeline.warehouse.ledger import Counts, Rejected, put_aside, write_ledger
@@ -107,7 +107,11 @@ class DayLoader:
             whole = next(days_told(told_pages(pages, self._endpoint, self._clock), day.hours, self._clock), None)
         except psycopg.Error:
             return []
-        return [replace(_only(whole, hour), complete=day.complete) for hour in day.hours] if whole else []
+        if whole is None:
+            return []
+        first, *others = [replace(_only(whole, hour), complete=day.complete) for hour in day.hours]
+        # What lies outside all hours of the run is counted once, and was so when the day was gathered.
+        return [replace(first, outside=day.outside), *others]
 
     def _attempted(self, prepared: PreparedDay) -> Tally:
         try:
@@ -123,11 +127,13 @@ class DayLoader:
         connection, clock, day = self._connection, self._clock, told.read()
         if self._endpoint == CHATS:
             chats = chat_batch(told.taken(), clock)
+            count_outside(chats.tally, "chats", day.outside)
             return PreparedDay(
                 *(day, chats.rejected, chats.watch.found),
                 lambda now: write_chats(connection, chats, day, synced_at=now).tally,
             )
         contacts = contact_batch(told.taken())
+        count_outside(contacts.tally, "contacts", day.outside)
         return PreparedDay(
             *(day, contacts.rejected, contacts.watch.found),
             lambda now: write_contacts(connection, contacts, clock, synced_at=now),
@@ -184,9 +190,9 @@ def total(tally: Tally, entity: str) -> EntityTotals:
 
 
 def total_of(counts: Collection[Counts]) -> EntityTotals:
-    """Several counts of one entity as one."""
+    """Several counts of one entity as one; records outside the hours asked for were not received for them."""
     return EntityTotals(
-        received=sum(count.received for count in counts),
+        received=sum(count.received - count.outside for count in counts),
         loaded=sum(count.loaded for count in counts),
         quarantined=sum(count.quarantined for count in counts),
     )

@@ -4,6 +4,7 @@ Not here: decoding (`batch.py`, `contacts.py`), and which day a record belongs t
 """
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -22,6 +23,13 @@ class Received:
     raw: bytes
     read_at: datetime
     hour: datetime
+
+
+def count_outside(tally: Tally, entity: str, outside: Mapping[datetime, int]) -> None:
+    """Count records that lie outside the hours asked for, given by their own hour."""
+    for hour, number in outside.items():
+        tally[entity, hour].received += number
+        tally[entity, hour].outside += number
 
 
 def rejected(misfit: Misfit, received: Received, endpoint: str) -> Rejected:

@@ -180,8 +180,10 @@ class _Running:
         loaded = self._loader.load(prepared)
         for window in day.hours:
             self._outcome.failed.pop(window.start, None)  # it may have failed in an earlier walk over the list
+        hours = {window.start for window in day.hours}
         for (entity, hour), counts in loaded.tally.items():
-            self._outcome.counts.setdefault(hour, {})[entity] = counts
+            if hour in hours:
+                self._outcome.counts.setdefault(hour, {})[entity] = counts
         for hour, error in loaded.failed.items():
             del self._outcome.told[hour]
             self._outcome.failed[hour] = error
