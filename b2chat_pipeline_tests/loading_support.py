@@ -149,14 +149,20 @@ def stored(url: str, *, schema: str = "public") -> Expectation:
     """What the tables hold, in the words of the simulator's expectation: by natural key, URLs without their query."""
     with connect(url, purpose="compare") as connection:
         connection.execute("select set_config('search_path', %s, false)", (schema,))
-        chats = {str(row["b2chat_id"]): ExpectedChat(**_chat(row)) for row in rows(connection, _CHATS)}
-        messages: dict[str, list[ExpectedMessage]] = {key: [] for key in chats}
-        for row in rows(connection, _MESSAGES):
-            messages[str(row.pop("chat"))].append(ExpectedMessage(**row))  # type: ignore[arg-type]
+        chats, messages = stored_chats(connection)
         contacts = {str(row["b2chat_id"]): ExpectedContact(**_contact(row)) for row in rows(connection, _CONTACTS)}
         agents = {str(row["username"]): ExpectedAgent(**row) for row in rows(connection, _AGENTS)}  # type: ignore[arg-type]
         departments = frozenset(str(row["name"]) for row in rows(connection, "select name from departments"))
     return Expectation(chats=chats, messages=messages, contacts=contacts, agents=agents, departments=departments)
+
+
+def stored_chats(connection: Connection) -> tuple[dict[str, ExpectedChat], dict[str, list[ExpectedMessage]]]:
+    """The chats, and the messages of each that are not superseded."""
+    chats = {str(row["b2chat_id"]): ExpectedChat(**_chat(row)) for row in rows(connection, _CHATS)}
+    messages: dict[str, list[ExpectedMessage]] = {key: [] for key in chats}
+    for row in rows(connection, _MESSAGES):
+        messages[str(row.pop("chat"))].append(ExpectedMessage(**row))  # type: ignore[arg-type]
+    return chats, messages
 
 
 def _chat(row: dict[str, object]) -> dict[str, Any]:

@@ -19,15 +19,13 @@ from b2chat_pipeline.ingest.values import (
     UnstorableError,
     check_indexed,
     check_key,
+    check_nesting,
     content_hash,
 )
 from b2chat_pipeline.ingest.vocabulary import chat_provider, chat_status, message_type
 from b2chat_pipeline.warehouse.identifiers import derived_id, derived_ids, epoch_seconds
 from b2chat_pipeline.warehouse.write import NULL, copy_text
 from b2chat_pipeline.windows import AccountClock, Stamp
-
-# How the API tells that a chat has no agent, where it does not tell null.
-_NOBODY = Agent(None)
 
 
 @dataclass(frozen=True)
@@ -81,6 +79,7 @@ def map_chat(record: Chat, raw: bytes, clock: AccountClock) -> tuple[MappedChat 
     try:
         check_key(record.chat_id, "$.chat_id")
         check_indexed(record.alias, "$.alias")
+        _check_untyped(record)
         tags = tag_names(record)
         created_at = read_created_at(record, clock)
     except UnstorableError as error:
@@ -198,9 +197,20 @@ def tag_names(record: Chat) -> list[str]:
     return list(dict.fromkeys(names))
 
 
+def _check_untyped(record: Chat) -> None:
+    """Raises UnstorableError where a value of any form is nested too deeply."""
+    if record.contact is not None:
+        check_nesting(record.contact.custom_attributes, "$.contact.custom_attributes")
+        check_nesting(record.contact.tags, "$.contact.tags")
+    for message in record.messages or ():
+        if message.location is not None:
+            check_nesting(message.location, "$.messages[].location")
+
+
 def _usable_agent(record: Chat, misfits: list[Misfit]) -> Agent | None:
     agent = record.agent
-    if agent is None or agent == _NOBODY:
+    # An object without any value is how the API may tell that a chat has no agent.
+    if agent is None or (agent.username, agent.name, agent.email) == (None, None, None):
         return None
     try:
         check_key(agent.username or "", "$.agent.username")

@@ -11,7 +11,7 @@ from hashlib import blake2b
 
 from b2chat_pipeline.b2chat.contract import Contact, ContactStub
 from b2chat_pipeline.ingest.rows import ContactRow
-from b2chat_pipeline.ingest.values import check_indexed, check_key, content_hash, jsonb
+from b2chat_pipeline.ingest.values import check_indexed, check_key, check_nesting, content_hash, jsonb
 from b2chat_pipeline.warehouse.identifiers import derived_id
 from b2chat_pipeline.windows import AccountClock
 
@@ -55,11 +55,13 @@ def full_hash(contact: Contact) -> bytes:
 
 
 def check_contact(contact: Contact) -> None:
-    """Raises UnstorableError where a text is too long for its index, or the key is empty."""
+    """Raises UnstorableError where the key is none, a text too long for its index, or a value nested too deeply."""
     check_key(str(contact.contact_id), "$.contact_id")
     check_indexed(contact.email, "$.email")
     check_indexed(contact.mobile, "$.mobile")
     check_indexed(contact.landline, "$.landline")
+    check_nesting(contact.custom_attributes, "$.custom_attributes")
+    check_nesting(contact.tags, "$.tags")
 
 
 def stub_row(stub: ContactStub, *, read_at: datetime, seen_at: datetime, synced_at: datetime) -> ContactRow:

@@ -3,6 +3,7 @@
 Not here: what a value means (`mapping.py`, `contacts.py`).
 """
 
+from collections.abc import Iterable
 from hashlib import blake2b
 
 import msgspec
@@ -14,6 +15,8 @@ from b2chat_pipeline.b2chat.contract import REPLACEMENT
 MAPPING_VERSION = 1
 # A b-tree refuses entries above about 2,700 bytes; 500 characters of any script stay below.
 LONGEST_INDEXED_TEXT = 500
+# Python gives up at about a thousand levels, less where a caller is deep already.
+DEEPEST_NESTING = 600
 
 
 class UnstorableError(Exception):
@@ -47,3 +50,19 @@ def check_indexed(text: str | None, path: str) -> None:
     """Raises UnstorableError where a text is too long for its index."""
     if text is not None and len(text) > LONGEST_INDEXED_TEXT:
         raise UnstorableError(f"longer than {LONGEST_INDEXED_TEXT} characters, which its index does not take", path)
+
+
+def check_nesting(value: object, path: str) -> None:
+    """Raises UnstorableError where a value of any form is nested too deeply to be written."""
+    if value is None:
+        return
+    level = [value]
+    for _ in range(DEEPEST_NESTING):
+        level = [inner for outer in level if isinstance(outer, list | dict) for inner in _members(outer)]
+        if not level:
+            return
+    raise UnstorableError(f"nested more than {DEEPEST_NESTING} levels deep", path)
+
+
+def _members(value: list[object] | dict[str, object]) -> Iterable[object]:
+    return value.values() if isinstance(value, dict) else value
