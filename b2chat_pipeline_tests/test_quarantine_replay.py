@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from b2chat_pipeline.b2chat.contract import CHATS, CONTACTS
 from b2chat_pipeline.ingest.quarantine import ARRIVED, ENTERED, HOUR_LOADED, Replayed, Workplace, replay_all
-from b2chat_pipeline.simulator import World, mutated_records
+from b2chat_pipeline.simulator import World, mutated_records, rewritten_body
 from b2chat_pipeline.simulator.expectation import expected
 from b2chat_pipeline.warehouse.accounts import SYSTEM_USER
 from b2chat_pipeline.warehouse.connection import connect
@@ -180,3 +180,30 @@ def test_the_groups_hold_counts_and_no_record(database_url: str) -> None:
     assert (group.entity, group.json_path) == ("messages", "$.messages[]")
     assert group.records == len(aside(database_url))
     assert "a word" not in json.dumps([str(value) for value in vars(group).values()])
+
+
+def test_a_record_that_was_no_json_is_tried_as_it_came(database_url: str) -> None:
+    def not_a_number(body: bytes) -> bytes:
+        page = json.loads(body)
+        for chat in page["chats"]:
+            if chat["chat_id"] == ODD:
+                chat["mood"] = "@@"
+        return json.dumps(page).encode().replace(b'"@@"', b"NaN")
+
+    with running_pipeline(database_url, WORLD, now=NOW) as pipeline:
+        pipeline.simulator.faults.add(rewritten_body(not_a_number, times=None))
+        pipeline.load_account(FIRST, FIRST)
+        before = aside(database_url)
+        still = replay(pipeline)
+        assert aside(database_url) == before
+        with connect(database_url, purpose="prepare") as connection:
+            connection.execute("update ops.quarantine set raw_record = replace(raw_record::text, 'NaN', 'null')::json")
+        first, second = replay(pipeline), replay(pipeline)
+
+    (row,) = before
+    assert isinstance(row["raw_record"], str)
+    assert still.open == [row["id"]]
+    assert first.resolved == {row["id"]: ENTERED}
+    assert second == Replayed()
+    assert stored(database_url).chats == ACCOUNT.chats
+    assert stored(database_url).messages == ACCOUNT.messages
