@@ -9,7 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from b2chat_pipeline.b2chat.contract import CHATS, CONTACTS
-from b2chat_pipeline.ingest.quarantine import ARRIVED, ENTERED, HOUR_LOADED, Replayed, Workplace, replay_all
+from b2chat_pipeline.ingest.quarantine import ARRIVED, ENTERED, HOUR_LOADED, UNTOLD, Replayed, Workplace, replay_all
 from b2chat_pipeline.simulator import World, mutated_records, rewritten_body
 from b2chat_pipeline.simulator.expectation import expected
 from b2chat_pipeline.warehouse.accounts import SYSTEM_USER
@@ -182,14 +182,16 @@ def test_the_groups_hold_counts_and_no_record(database_url: str) -> None:
     assert "a word" not in json.dumps([str(value) for value in vars(group).values()])
 
 
-def test_a_record_that_was_no_json_is_tried_as_it_came(database_url: str) -> None:
-    def not_a_number(body: bytes) -> bytes:
-        page = json.loads(body)
-        for chat in page["chats"]:
-            if chat["chat_id"] == ODD:
-                chat["mood"] = "@@"
-        return json.dumps(page).encode().replace(b'"@@"', b"NaN")
+def not_a_number(body: bytes) -> bytes:
+    """A page in which a field of the odd chat is no JSON."""
+    page = json.loads(body)
+    for chat in page["chats"]:
+        if chat["chat_id"] == ODD:
+            chat["mood"] = "@@"
+    return json.dumps(page).encode().replace(b'"@@"', b"NaN")
 
+
+def test_a_record_that_was_no_json_is_tried_as_it_came(database_url: str) -> None:
     with running_pipeline(database_url, WORLD, now=NOW) as pipeline:
         pipeline.simulator.faults.add(rewritten_body(not_a_number, times=None))
         pipeline.load_account(FIRST, FIRST)
@@ -207,3 +209,22 @@ def test_a_record_that_was_no_json_is_tried_as_it_came(database_url: str) -> Non
     assert second == Replayed()
     assert stored(database_url).chats == ACCOUNT.chats
     assert stored(database_url).messages == ACCOUNT.messages
+
+
+def test_a_record_without_a_key_is_resolved_once_a_later_read_of_its_hour_tells_it_no_more(database_url: str) -> None:
+    with running_pipeline(database_url, WORLD, now=NOW) as pipeline:
+        hours = hours_between(pipeline.clock, FIRST, FIRST, until=NOW)
+        pipeline.simulator.faults.add(rewritten_body(not_a_number, times=None))
+        pipeline.load(CHATS, hours)
+        pipeline.simulator.clock.advance(timedelta(minutes=1))
+        pipeline.load(CHATS, hours)
+        still = replay(pipeline)
+        pipeline.simulator.faults.clear()
+        pipeline.simulator.clock.advance(timedelta(minutes=1))
+        pipeline.load(CHATS, hours)
+        replayed = replay(pipeline)
+
+    (row,) = aside(database_url)
+    assert (still.open, row["occurrences"]) == ([row["id"]], 2)
+    assert replayed.resolved == {row["id"]: UNTOLD}
+    assert stored(database_url).chats == ACCOUNT.chats

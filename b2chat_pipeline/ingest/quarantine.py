@@ -25,12 +25,13 @@ from b2chat_pipeline.ingest.sync import ENTITIES
 from b2chat_pipeline.warehouse.books import EntityTotals, Sync, close_sync, open_sync, record_progress
 from b2chat_pipeline.warehouse.ledger import Rejected, put_aside, record_hash, write_ledger
 from b2chat_pipeline.warehouse.quarantine import Quarantined, resolve, stored_read_at
-from b2chat_pipeline.warehouse.reads import as_received, hours_read, stored_pages
+from b2chat_pipeline.warehouse.reads import applied_reads, as_received, hours_read, stored_pages
 from b2chat_pipeline.warehouse.write import lock_day
 from b2chat_pipeline.windows import AccountClock, Window
 
 ENTERED = "entered by a replay of the quarantine"
 ARRIVED = "had arrived with a load of what was read later"
+UNTOLD = "has no key that can be read, and a later read of its hour told it no more"
 HOUR_LOADED = "fits since its hour was loaded again from the stored pages"
 _WHOLE = {"/chats/export": "chats", "/contacts/export": "contacts"}
 
@@ -129,6 +130,10 @@ class _Again:
             if resolution is None:
                 stored = stored_read_at(connection, record.entity, record.record_key)
                 resolution = ARRIVED if counts.older or (stored and stored > record.read_at) else None
+            if resolution is None and record.record_key is None:
+                # Whose it is nobody knows, but a later read of its hour would have met it again.
+                applied = applied_reads(connection, self._endpoint, [hour]).get(hour)
+                resolution = UNTOLD if applied and applied > record.read_at else None
             if resolution is not None:
                 resolve(connection, record.id, resolution, now=now)
             totals = {entity: total(tally, entity) for entity in self._sync.log_ids}
