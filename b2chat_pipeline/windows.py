@@ -98,11 +98,6 @@ class AccountClock:
         """The account-local day an instant falls on."""
         return instant.astimezone(self.zone).date()
 
-    def hour_of(self, instant: datetime) -> datetime:
-        """The start of the account-local hour an instant falls into."""
-        local = instant.astimezone(self.zone)
-        return instant - timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
-
     def day_window(self, day: date) -> Window:
         """The hours of one account-local day (23, 24 or 25 of them)."""
         return Window(self._midnight(day), self._midnight(day + timedelta(days=1)))

@@ -80,7 +80,7 @@ class Damaging:
         for page in self.pages:
             for it in page:
                 last = (clock.read(it.clock).instant if it.clock else None) or last
-                yield it, clock.hour_of(last), clock.hour_of(last) in asked
+                yield it, clock.hour_of(last).start, clock.hour_of(last).start in asked
 
 
 @dataclass

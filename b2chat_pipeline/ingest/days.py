@@ -96,7 +96,7 @@ class _Gathering:
             self._last = record.instant or self._last or self._starts[0]
             hour = self._hour_of(self._last)
             if hour is None:
-                self._outside[self._clock.hour_of(self._last)] += 1
+                self._outside[self._clock.hour_of(self._last).start] += 1
             else:
                 day = self._day(self._clock.day_of(hour.start))
                 day.records.append(Received(record.raw, page.page.requested_at, hour.start))
