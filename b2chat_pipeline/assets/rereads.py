@@ -6,7 +6,7 @@ are due (`policy.py`).
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -17,7 +17,7 @@ from b2chat_pipeline.assets.sides import OWNERS, POOL
 from b2chat_pipeline.b2chat.contract import CHATS
 from b2chat_pipeline.b2chat.errors import B2ChatError
 from b2chat_pipeline.partitions import windows_of
-from b2chat_pipeline.policy import RereadPlan, operation
+from b2chat_pipeline.policy import RereadPlan, operation, reread_class
 from b2chat_pipeline.resources import B2ChatResource, WarehouseResource
 from b2chat_pipeline.settings import OperatorError
 from b2chat_pipeline.windows import AccountClock, Window, hours_of
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 # A run that dies takes no more days with it.
 DAYS_PER_RUN = 7
+# Days left out that the metadata names one by one; the rest are counted.
+NAMED_DAYS = 12
 
 _DESCRIPTION = """Reads all chats of a creation day again, today's too: closings, tags, agents and late messages.
 
@@ -35,9 +37,14 @@ _DESCRIPTION = """Reads all chats of a creation day again, today's too: closings
 its last read: at most 3 hours apart up to 35 days of age, weekly up to 180 days, then never. Where that does not fit
 into the share of requests for re-reads, the longest unread day comes first, and the promise shown grows.
 
+**Metadata**, as of the moment the run began: `staleness_hours` is how old the day's state was, `promised_hours` how old
+it may get, `oldest_hours` how old the oldest state of any day was; `unsettled_days` may still change, `due_days` were
+due, and `left_out` says which others could not be read and why. `share_used` is what re-reads used of `share` today.
+
 **Grain** of a partition: one day, in the account's time zone.
 
-**Run again** whenever you like: any days, in any order, beside other runs. The hours' own assets are not touched."""
+**Run again** whenever you like: any days, in any order, beside other runs; what is asked for by hand counts as history
+filled in, and leaves the share of re-reads alone. The hours' own assets are not touched."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,7 @@ class _Reread:
     days: Mapping[str, date]
     before: "Staleness"
     outcome: "Outcome"
+    share_used: int
     now: datetime
 
     def failed(self, key: str) -> list[Exception]:
@@ -63,12 +71,31 @@ class _Reread:
             "changed_chats": sum(count.updated for count in counts if count),
             "new_chats": sum(count.inserted for count in counts if count),
         }
-        known = self.before.days.get(day)
-        if known is not None and known.last_read is not None:
-            metadata["staleness_hours"] = round((self.now - known.last_read).total_seconds() / 3600, 2)
-        if day in self.before.plan.promised:
-            metadata["promised_hours"] = round(self.before.plan.promised[day].total_seconds() / 3600, 2)
+        if (known := self.before.days.get(day)) is not None:
+            metadata["staleness_hours"] = _hours(self.now - known.last_read)
+        if (promised := self.before.plan.promised.get(day)) is not None:
+            metadata["promised_hours"] = _hours(promised)
         return metadata
+
+    def summary(self) -> dict[str, int | float | str]:
+        """What the run cost, and how it stood with all days when it began."""
+        plan = self.before.plan
+        left_out = [f"{day}: {why}" for day, why in plan.left_out.items() if day not in self.days.values()]
+        more = f" and {len(left_out) - NAMED_DAYS} more" if len(left_out) > NAMED_DAYS else ""
+        summary: dict[str, int | float | str] = {
+            # Named after the run: they stand at each of its days.
+            "run_days": len(self.hours),
+            "run_requests": self.outcome.requests,
+            "run_pages_read": self.outcome.pages,
+            "sync_id": self.outcome.sync_id,
+            "unsettled_days": len(plan.promised),
+            "due_days": len(plan.due) + len(plan.left_out),
+            "left_out": ("; ".join(left_out[:NAMED_DAYS]) or "none") + more,
+            "oldest_hours": _hours(self.before.oldest(self.now)),
+        }
+        if self.before.budget is not None:
+            summary |= {"share": self.before.budget.share, "share_used": self.share_used}
+        return summary
 
 
 def chat_updates(partitions: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
@@ -94,11 +121,15 @@ def chat_updates(partitions: dg.DailyPartitionsDefinition) -> dg.AssetsDefinitio
     def update_chats(
         context: dg.AssetExecutionContext, warehouse: WarehouseResource, b2chat: B2ChatResource
     ) -> Iterator[dg.MaterializeResult[None]]:
+        from b2chat_pipeline.warehouse.books import error_text
+
         try:
-            with b2chat.tools(warehouse, "reread") as tools:
+            with b2chat.tools(warehouse, reread_class(context.run.tags)) as tools:
                 reread = _reread(context, tools, per_day=b2chat.requests_per_day(tools.books))
         except (OperatorError, B2ChatError) as error:
             raise dg.Failure(str(error), allow_retries=False) from None
+        except Exception as error:  # noqa: BLE001 - whatever it is, Dagster would keep its text for all to read
+            raise dg.Failure(error_text(error), allow_retries=False) from None
         yield _result(context, reread)
 
     return update_chats
@@ -117,6 +148,7 @@ def _reread(context: dg.AssetExecutionContext, tools: "Tools", *, per_day: int) 
     from b2chat_pipeline.ingest.rereads import staleness
     from b2chat_pipeline.ingest.sync import Order, Outcome, run_sync
     from b2chat_pipeline.warehouse.accounts import user_id
+    from b2chat_pipeline.warehouse.staleness import requests_sent
 
     now, tags = tools.now(), context.run.tags
     windows = windows_of(context.assets_def.partitions_def, context.partition_keys)
@@ -134,19 +166,17 @@ def _reread(context: dg.AssetExecutionContext, tools: "Tools", *, per_day: int) 
     # Of a day that has just begun, there is nothing to read again.
     outcome = run_sync(order, tools) if order.hours else Outcome(sync_id="")
     days = {key: tools.clock.day_of(window.start) for key, window in windows.items()}
-    return _Reread(hours, days, before, outcome, now)
+    used = requests_sent(tools.books, tools.clock.day_of(tools.now()))["reread"]
+    return _Reread(hours, days, before, outcome, used, now)
+
+
+def _hours(span: timedelta) -> float:
+    return round(span / timedelta(hours=1), 2)
 
 
 def _result(context: dg.AssetExecutionContext, reread: _Reread) -> dg.MaterializeResult[None]:
     """Credit the days that were read again; fails naming the others."""
-    outcome = reread.outcome
-    summary: dict[str, int | str] = {
-        # Named after the run: they stand at each of its days.
-        "run_days": len(reread.hours),
-        "run_requests": outcome.requests,
-        "run_pages_read": outcome.pages,
-        "sync_id": outcome.sync_id,
-    }
+    summary = reread.summary()
     bad = {key: errors for key in reread.hours if (errors := reread.failed(key))}
     if not bad:
         for key in reread.hours:

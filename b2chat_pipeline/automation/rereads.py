@@ -12,6 +12,8 @@ from b2chat_pipeline.settings import OperatorError, check_all
 
 # Runs with this tag go one at a time, so that they leave room for the fresh hour (see dagster.yaml).
 REREAD_TAG = "b2chat/reread"
+# What the decision that asked for a run was.
+_PLAN_TAG = "b2chat/reread_plan"
 _NAME = "rereads"
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
@@ -60,13 +62,17 @@ def _requests(
     at = context.scheduled_execution_time
     plan = plan_at(warehouse, b2chat, at)
     if not plan.due:
-        return dg.SkipReason(f"None of {len(plan.promised)} days whose chats may change is due.")
+        reasons = "; ".join(dict.fromkeys(plan.left_out.values()))
+        waiting = f" {len(plan.left_out)} cannot be read yet: {reasons}." if plan.left_out else ""
+        return dg.SkipReason(f"None of {len(plan.promised)} days whose chats may change is due.{waiting}")
+    told = f"{len(plan.due)} of {len(plan.promised)} days whose chats may change; {len(plan.left_out)} are left out"
     return [
         dg.RunRequest(
             run_key=f"{first}..{last} @ {at.isoformat()}",
             tags={
                 "dagster/asset_partition_range_start": first.isoformat(),
                 "dagster/asset_partition_range_end": last.isoformat(),
+                _PLAN_TAG: told,
             },
         )
         for first, last in consecutive(plan.due, most=DAYS_PER_RUN)

@@ -89,7 +89,9 @@ def _facts(table: Table) -> Iterator[str]:
 def _index(index: Index) -> str:
     columns = ", ".join(f"`{getattr(each, 'name', None) or each}`" for each in index.expressions)
     method = index.dialect_options["postgresql"]["using"]
-    return f"{columns} ({method})" if method else columns
+    where = index.dialect_options["postgresql"]["where"]
+    text = f"{columns} ({method})" if method else columns
+    return f"{text} where `{where}`" if where is not None else text
 
 
 def _names(columns: Iterable[Column[object]]) -> str:

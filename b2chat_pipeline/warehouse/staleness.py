@@ -1,6 +1,8 @@
 """How old the stored state of the chats is, by the day they were created.
 
-Not here: which days are read again (`policy.py`), or what a read is (`reads.py`).
+Not here: which days are read again (`policy.py`), what a read is (`reads.py`), the counting of requests (`budget.py`).
+Asked for every twenty minutes, over half a year, so hardly any chat is looked at: the reads tell how many chats a day
+has, a partial index whether one is not closed, and only where all are closed another one tells the latest change.
 """
 
 from datetime import date, datetime
@@ -11,22 +13,30 @@ from b2chat_pipeline.policy import CreationDay
 
 _DAYS = """
     with reads as (
-        select (hour_start at time zone %(zone)s)::date as day, min(read_at) as last_read
+        select (hour_start at time zone %(zone)s)::date as day, min(read_at) as last_read, sum(records)::int as chats
           from ops.window_reads where endpoint = %(endpoint)s and hour_start >= %(since)s group by 1
-    ), held as (
-        select (created_at at time zone %(zone)s)::date as day, count(*) as chats,
-               bool_or(not is_deleted
-                       and (status <> 'closed' or id in (select chat_id from ops.chat_absences))) as has_open,
-               max(greatest(closed_at, last_modified_at)) filter (where not is_deleted) as last_change
-          from chats where created_at >= %(since)s group by 1
+    ), days as materialized (
+        select day, last_read, chats, day::timestamp at time zone %(zone)s as start,
+               (day + 1)::timestamp at time zone %(zone)s as stop
+          from reads
+    ), absent as materialized (
+        select distinct (c.created_at at time zone %(zone)s)::date as day
+          from ops.chat_absences a join chats c on c.id = a.chat_id where not c.is_deleted
+    ), told as (
+        select d.*, d.day in (select day from absent)
+               or exists (select from chats c where c.created_at >= d.start and c.created_at < d.stop
+                                                and c.status <> 'closed' and not c.is_deleted) as has_open
+          from days d
     )
-    select h.day, h.chats, h.has_open, h.last_change, r.last_read
-      from held h left join reads r using (day) order by h.day
+    select t.day, t.chats, t.has_open, case when not t.has_open then
+               (select max(c.last_modified_at) from chats c where c.created_at >= t.start and c.created_at < t.stop)
+           end, t.last_read
+      from told t order by t.day
 """
 
 
 def creation_days(connection: Connection, endpoint: str, *, zone: str, since: datetime) -> list[CreationDay]:
-    """The account-local days since a day's start that hold chats, with what decides whether they are read again."""
+    """The account-local days since a day's start that have been read, with what decides whether they are read again."""
     rows = connection.execute(_DAYS, {"endpoint": endpoint, "zone": zone, "since": since}).fetchall()
     return [CreationDay(*row) for row in rows]
 
@@ -40,7 +50,9 @@ def last_full_read(connection: Connection, entity: str) -> datetime | None:
     return row[0] if row else None
 
 
-def rereads_spent(connection: Connection, day: date) -> int:
-    """The requests that re-reads have used on an account-local day."""
-    row = connection.execute("select reread from ops.request_budget where day = %s", (day,)).fetchone()
-    return row[0] if row else 0
+def requests_sent(connection: Connection, day: date) -> dict[str, int]:
+    """The requests of an account-local day by kind of work."""
+    row = connection.execute(
+        "select hourly, reread, backfill from ops.request_budget where day = %s", (day,)
+    ).fetchone()
+    return dict(zip(("hourly", "reread", "backfill"), row or (0, 0, 0), strict=True))
