@@ -67,8 +67,16 @@ class CreationDay:
     has_open: bool
     # The latest clock of its chats; None where one is open, since it then decides nothing.
     last_change: datetime | None
-    # When the oldest of its hours was last read completely.
+    # When the oldest of its hours was last read completely, and which day it was then for the account.
     last_read: datetime
+    read_on: date
+
+    @property
+    def wanted(self) -> timedelta | None:
+        """How old its state may get. What held when it was last read holds until it is read again, so that a change on
+        the last day of an age is seen as soon as any other.
+        """
+        return wanted_interval((self.read_on - self.day).days) if self.unsettled else None
 
     @property
     def unsettled(self) -> bool:
@@ -126,7 +134,7 @@ def plan_rereads(days: Sequence[CreationDay], *, today: date, now: datetime, bud
     rate that its kind has. Of those that are due, the one longest unread for its promise comes first, as far as the
     requests left reach. Where the share does not suffice, every promise grows.
     """
-    wanted = {it: interval for it in days if it.unsettled and (interval := wanted_interval((today - it.day).days))}
+    wanted = {it: it.wanted for it in days if it.wanted is not None}
     too_large = {it for it in wanted if budget is not None and it.requests > budget.share}
     readable = [it for it in wanted if it not in too_large]
     rates = _rates(readable, wanted, today=today, budget=budget)

@@ -35,9 +35,10 @@ def day(
     unread: timedelta = HOUR,
     changed: timedelta | None = None,
 ) -> CreationDay:
-    """A day so many days old, last read and last changed so long ago."""
+    """A day so many days old when it was last read, and last changed so long ago."""
     last_change = None if changed is None else NOW - changed
-    return CreationDay(TODAY - age * DAY, chats, has_open, last_change, NOW - unread)
+    read_on = (NOW - unread).date()
+    return CreationDay(read_on - age * DAY, chats, has_open, last_change, NOW - unread, read_on)
 
 
 def at_noon(*, spent: int = 0, share: int = SHARE, unspent: int = 10_000) -> RereadBudget:
@@ -86,7 +87,7 @@ def test_a_day_is_due_if_it_would_be_late_at_the_next_tick(it: CreationDay, *, i
 
 
 def test_the_longest_unread_comes_first_and_the_rest_waits_and_says_why() -> None:
-    days = [day(age, unread=age * DAY) for age in range(1, 6)]
+    days = [day(0, unread=age * DAY) for age in range(1, 6)]
 
     told = plan(*days, budget=at_noon(spent=SHARE // 2 - 3 * days[0].requests))
 
@@ -151,15 +152,14 @@ def test_where_the_share_does_not_suffice_the_promise_grows_but_stays_within_a_d
 def test_a_plan_never_costs_more_than_is_left(
     ages: list[int], unread: list[int], chats: int, spent: int, unspent: int
 ) -> None:
-    days = {
-        TODAY - age * DAY: day(age, chats=chats, unread=hours * HOUR) for age, hours in zip(ages, unread, strict=False)
-    }
+    held = (day(age, chats=chats, unread=hours * HOUR) for age, hours in zip(ages, unread, strict=False))
+    days = {it.day: it for it in held}
     budget = at_noon(spent=spent, unspent=unspent)
 
     told = plan(*days.values(), budget=budget)
 
     assert sum(days[it].requests for it in told.due) <= min(max(0, SHARE // 2 - spent), unspent)
-    assert set(told.promised) == {it for it in days if days[it].unsettled and (TODAY - it).days <= 180}
+    assert set(told.promised) == {it for it in days if days[it].unsettled and (days[it].read_on - it).days <= 180}
     assert set(told.due) | set(told.left_out) <= set(told.promised)
     assert not set(told.due) & set(told.left_out)
 
@@ -172,8 +172,9 @@ class Account:
     now: datetime
     read: dict[date, datetime]
     spent: int = 0
-    promised: dict[date, timedelta] = field(default_factory=dict)
-    # By how much a state was ever older than was promised, when it was last read or later.
+    # What was promised first after each read of a day.
+    promised: dict[tuple[date, datetime], timedelta] = field(default_factory=dict)
+    # By how much a state was ever older than was promised, then or when it was read again.
     broken: timedelta = -DAY
 
     @property
@@ -183,7 +184,10 @@ class Account:
     def days(self) -> list[CreationDay]:
         """What the tables hold."""
         sizes = {it: int(self.chats * self.elapsed) if it == self.now.date() else self.chats for it in self.read}
-        return [CreationDay(it, sizes[it], True, None, self.read[it]) for it in self.read]  # noqa: FBT003
+        return [
+            CreationDay(it, sizes[it], has_open=True, last_change=None, last_read=at, read_on=at.date())
+            for it, at in self.read.items()
+        ]
 
     def tick(self, per_day: int) -> None:
         """The time of the next decision, and what it leads to."""
@@ -204,8 +208,9 @@ class Account:
     def _compare(self, told: RereadPlan) -> None:
         for it, promise in told.promised.items():
             assert promise is not None
-            moved_on = (self.now.date() - it).days == 36  # read last under the other promise
-            shorter = promise if moved_on else min(promise, self.promised.get(it, promise))
+            first = self.promised.setdefault((it, self.read[it]), promise)
+            # Over a week and more the account has grown, and what is promised with it.
+            shorter = min(promise, first) if promise <= DAY else promise
             self.broken = max(self.broken, self.now - self.read[it] - shorter)
 
     def _send(self, days: list[CreationDay], due: Iterable[date]) -> None:

@@ -36,14 +36,15 @@ def pipeline(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pip
         yield running
 
 
-def reread(pipeline: Pipeline, first: date, last: date) -> dg.ExecuteInProcessResult:
-
+def reread(pipeline: Pipeline, first: date, last: date, *, scheduled: bool = True) -> dg.ExecuteInProcessResult:
+    """One run over some days, as the schedule or somebody else asks for it."""
+    schedule = {"dagster/schedule_name": "rereads"} if scheduled else {}
     return (
         build_definitions(os.environ)
         .resolve_job_def("rereads")
         .execute_in_process(
             instance=pipeline.instance,
-            tags=ranged([first.isoformat(), last.isoformat()]),
+            tags={**ranged([first.isoformat(), last.isoformat()]), **schedule},
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             raise_on_error=False,
         )
@@ -100,7 +101,50 @@ def test_a_chat_that_closed_days_later_is_brought_up_to_date(pipeline: Pipeline)
     assert metadata["staleness_hours"] == 72
     assert metadata["promised_hours"] == 3
     assert (metadata["run_days"], metadata["run_requests"], metadata["run_pages_read"]) == (1, 2, 1)
-    assert pipeline.query("select distinct reread > 0 from ops.request_budget where reread > 0") == [(True,)]
+    assert pipeline.query("select reread from ops.request_budget where reread > 0") == [(2,)]
+
+
+def test_what_somebody_asks_for_leaves_the_share_of_rereads_alone(pipeline: Pipeline) -> None:
+    pipeline.run(DAY)
+    before = pipeline.query("select sum(reread), sum(backfill) from ops.request_budget")
+
+    assert reread(pipeline, FIRST_DAY, FIRST_DAY, scheduled=False).success
+
+    ((reread_before, others_before),) = before
+    after = pipeline.query("select sum(reread), sum(backfill) from ops.request_budget")
+    assert after == [(reread_before, others_before + 2)]
+
+
+def test_the_metadata_says_how_all_days_stand(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("B2CHAT_REQUESTS_PER_DAY", "1000")
+    for offset in range(3):
+        pipeline.simulator.clock.set(NOW + offset * timedelta(days=1))
+        pipeline.run(hours_of(FIRST_DAY + offset * timedelta(days=1)))
+    pipeline.simulator.clock.advance(timedelta(hours=6))
+    # Nearly all of what the share hands out by six in the morning is used.
+    pipeline.query("update ops.request_budget set reread = 90 where day = '2025-03-06' returning 1")
+
+    result = reread(pipeline, FIRST_DAY, FIRST_DAY)
+
+    assert result.success, failure_sentences(result)
+    metadata = pipeline.metadata("chat_updates")[FIRST_DAY.isoformat()]
+    waits = "it waits for the share of re-reads, which is handed out evenly over the day: 90 of 350 are used"
+    assert {name: metadata[name] for name in metadata if name != "sync_id"} == {
+        "dagster/partition_row_count": 22,
+        "changed_chats": metadata["changed_chats"],
+        "new_chats": 0,
+        "staleness_hours": 54,
+        "promised_hours": 3,
+        "run_days": 1,
+        "run_requests": 2,
+        "run_pages_read": 1,
+        "unsettled_days": 3,
+        "due_days": 3,
+        "left_out": f"2025-03-04: {waits}; 2025-03-05: {waits}",
+        "oldest_hours": 54,
+        "share": 350,
+        "share_used": 92,
+    }
 
 
 def test_a_failed_reread_leaves_the_hours_green(pipeline: Pipeline) -> None:
@@ -138,13 +182,13 @@ def test_the_schedule_asks_for_a_day_when_it_is_due_and_not_before(pipeline: Pip
     pipeline.run(DAY)
 
     early = tick(pipeline)
-    pipeline.simulator.clock.advance(timedelta(hours=2, minutes=40))
+    pipeline.simulator.clock.advance(timedelta(hours=2, minutes=40) - timedelta(minutes=1))
     due = tick(pipeline)
 
     assert early == "None of 1 days whose chats may change is due."
     assert ranges(due) == [(FIRST_DAY.isoformat(), FIRST_DAY.isoformat())]
     assert not isinstance(due, str)
-    assert due[0].run_key == "2025-03-03..2025-03-03 @ 2025-03-04T02:45:00-05:00"
+    assert due[0].run_key == "2025-03-03..2025-03-03 @ 2025-03-04T02:44:00-05:00"
 
 
 def test_the_schedule_waits_for_the_rereads_it_asked_for_before(pipeline: Pipeline) -> None:

@@ -39,7 +39,9 @@ class Staleness:
 def staleness(connection: Connection, clock: AccountClock, *, per_day: int, now: datetime) -> Staleness:
     """How stale each day is and what is due, where `per_day` requests may be sent a day (0: any number)."""
     today = clock.day_of(now)
-    since = clock.day_window(today - timedelta(days=max(REREAD_INTERVALS))).start
+    # A day that has just become too old is read once more.
+    age, interval = max(REREAD_INTERVALS.items())
+    since = clock.day_window(today - timedelta(days=age) - 2 * interval).start
     days = creation_days(connection, CHATS, zone=clock.zone.key, since=since)
     budget = reread_budget(connection, clock, per_day=per_day, now=now) if per_day else None
     return Staleness({it.day: it for it in days}, budget, plan_rereads(days, today=today, now=now, budget=budget))

@@ -30,7 +30,7 @@ _DAYS = """
     )
     select t.day, t.chats, t.has_open, case when not t.has_open then
                (select max(c.last_modified_at) from chats c where c.created_at >= t.start and c.created_at < t.stop)
-           end, t.last_read
+           end, t.last_read, (t.last_read at time zone %(zone)s)::date
       from told t order by t.day
 """
 
