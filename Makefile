@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 ARGS ?=
 
-.PHONY: help install demo dev test check format docs bench clean
+.PHONY: help install demo dev test check format docs bench staleness clean
 
 help: ## Show the targets.
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-9s %s\n", $$1, $$2}'
 
 install: $(INSTALLED) ## Make the virtual environment with the pinned versions.
 
@@ -52,6 +52,9 @@ docs: $(INSTALLED) ## Write the generated parts of the documentation.
 
 bench: $(INSTALLED) ## How fast and how small the load is, as ratios: make bench ARGS="--rounds 1 --only loads"
 	$(BIN)/python -m b2chat_pipeline_tests.bench $(ARGS)
+
+staleness: $(INSTALLED) ## How long a change takes to show, on forty days: make staleness ARGS="--chats 1000 --hours 24"
+	$(BIN)/python -m b2chat_pipeline_tests.bench.staleness $(ARGS)
 
 clean: ## Remove the virtual environment and what the demo keeps.
 	rm -rf $(VENV) .b2chat build

@@ -13,6 +13,7 @@ from b2chat_pipeline.b2chat.client import B2ChatClient, Credentials, RetryPolicy
 from b2chat_pipeline.b2chat.contract import CHATS, CONTACTS, Endpoint
 from b2chat_pipeline.ingest.budget import SharedBudget
 from b2chat_pipeline.ingest.sync import Order, Outcome, Tools, run_sync
+from b2chat_pipeline.policy import RequestClass
 from b2chat_pipeline.simulator import Clock, Simulator, World
 from b2chat_pipeline.simulator.expectation import (
     Expectation,
@@ -86,6 +87,7 @@ def tools_for(
     limits: Limits = UNLIMITED,
     policy: RetryPolicy = PATIENT,
     sleep: Callable[[float], None] = lambda _: None,
+    request_class: RequestClass = "backfill",
 ) -> Iterator[Tools]:
     """What a sync works with: connections to a database, and a client of an API that never really sleeps."""
     with ExitStack() as stack:
@@ -98,8 +100,8 @@ def tools_for(
                 api_url,
                 Credentials("demo", "demo"),
                 budget=SharedBudget(counting, limits, clock, now=now),
-                request_class="backfill",
                 policy=policy,
+                request_class=request_class,
                 clock=now,
                 sleep=sleep,
             )
