@@ -64,8 +64,9 @@ class Watch:
     _coming: list[Change] = field(default_factory=list)
 
     def expect(self, until: datetime) -> None:
-        """Find all changes that will happen up to a time."""
+        """Find all changes that will happen up to a time, from the one before on."""
         begin, end = self.began.timestamp(), int(until.timestamp())
+        self.began = until
         last = self.world.local(end).date()
         for ordinal in range(self.world.first_day.toordinal(), last.toordinal() + 1):
             day = date.fromordinal(ordinal)
@@ -165,7 +166,7 @@ class Life:
 
     def longest_lag(self) -> timedelta:
         """The longest that a change took to show, or has not been shown by now."""
-        return max(*self.watch.lags, self.watch.oldest_pending(self.clock.now()))
+        return max([*self.watch.lags, self.watch.oldest_pending(self.clock.now())])
 
     def spent(self) -> dict[date, dict[str, int]]:
         """The requests of each day by kind of work, as the books have them."""

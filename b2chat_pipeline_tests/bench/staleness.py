@@ -59,7 +59,7 @@ def _measures(pipeline: Life) -> list[Measure]:
 
 def _said(pipeline: Life) -> str:
     lags = pipeline.watch.lags
-    largest, middle = (it / timedelta(hours=1) for it in (pipeline.longest_lag(), median(lags)))
+    largest, middle = (it / timedelta(hours=1) for it in (pipeline.longest_lag(), median(lags or [timedelta()])))
     spent = {day.isoformat(): kinds for day, kinds in pipeline.spent().items()}
     return (
         f"{len(lags)} changes, largest lag {largest:.2f} h, median {middle:.2f} h;"
