@@ -58,8 +58,8 @@ def _measures(pipeline: Life) -> list[Measure]:
 
 
 def _said(pipeline: Life) -> str:
-    lags = pipeline.watch.lags
-    largest, middle = (it / timedelta(hours=1) for it in (pipeline.longest_lag(), median(lags or [timedelta()])))
+    lags = [lag / timedelta(hours=1) for lag in pipeline.watch.lags]
+    largest, middle = pipeline.longest_lag() / timedelta(hours=1), median(lags or [0.0])
     spent = {day.isoformat(): kinds for day, kinds in pipeline.spent().items()}
     return (
         f"{len(lags)} changes, largest lag {largest:.2f} h, median {middle:.2f} h;"
