@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 ARGS ?=
 
-.PHONY: help install demo dev test check format docs bench staleness clean
+.PHONY: help install demo dev test check format docs bench staleness crashes clean
 
 help: ## Show the targets.
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-9s %s\n", $$1, $$2}'
@@ -55,6 +55,9 @@ bench: $(INSTALLED) ## How fast and how small the load is, as ratios: make bench
 
 staleness: $(INSTALLED) ## How long a change takes to show, on forty days: make staleness ARGS="--chats 1000 --hours 24"
 	$(BIN)/python -m b2chat_pipeline_tests.bench.staleness $(ARGS)
+
+crashes: $(INSTALLED) ## Kill a load at every moment there is, which takes minutes; `make test` tries those that differ most.
+	B2CHAT_TEST_EVERY_MOMENT=1 $(BIN)/pytest -n 2 --dist worksteal b2chat_pipeline_tests/test_crashes.py $(ARGS)
 
 clean: ## Remove the virtual environment and what the demo keeps.
 	rm -rf $(VENV) .b2chat build

@@ -11,6 +11,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
 
 from b2chat_pipeline.warehouse.database import migrate
 from b2chat_pipeline.warehouse.embedded import EmbeddedPostgres
@@ -68,11 +69,21 @@ class PostgresServer:
     @contextmanager
     def database(self, *, migrated: bool) -> Iterator[str]:
         """The address of a fresh database, dropped afterwards."""
-        name = f"test_{uuid4().hex[:12]}"
         if migrated:
-            self._execute("create database {} template {} strategy file_copy", name, _TEMPLATE)
-        else:
-            self._execute("create database {}", name)
+            with self.copy_of(self.url(_TEMPLATE)) as url:
+                yield url
+            return
+        name = f"test_{uuid4().hex[:12]}"
+        self._execute("create database {}", name)
+        yield self.url(name)
+        self._execute("drop database {} with (force)", name)
+
+    @contextmanager
+    def copy_of(self, url: str) -> Iterator[str]:
+        """The address of a copy of a database that nobody is connected to, dropped afterwards."""
+        name = f"test_{uuid4().hex[:12]}"
+        template = str(conninfo_to_dict(url)["dbname"])
+        self._execute("create database {} template {} strategy file_copy", name, template)
         yield self.url(name)
         self._execute("drop database {} with (force)", name)
 
