@@ -1,8 +1,9 @@
 """Kills a process that loads, at an exact moment: before or after the nth exchange one of its connections has with
 PostgreSQL.
 
-Whatever psycopg says to a server passes through `Connection.wait`: statements, the rows of a COPY, BEGIN and COMMIT. The
-process counts there, by connection, since each is used by one thread at a time: the numbers are the same in every run.
+Whatever psycopg says to a server passes through `Connection.wait`: statements, the rows of a COPY, BEGIN and COMMIT.
+The process counts there, by connection, since each is used by one thread at a time: the numbers are the same in every
+run.
 Not here: what must be true afterwards.
 """
 

@@ -22,6 +22,7 @@ from b2chat_pipeline.ingest.days import DayRead, DayTold, days_told
 from b2chat_pipeline.ingest.reading import told_pages
 from b2chat_pipeline.ingest.received import Tally, count_outside
 from b2chat_pipeline.warehouse.books import EntityTotals, Sync, record_progress
+from b2chat_pipeline.warehouse.connection import named, remedy
 from b2chat_pipeline.warehouse.drift import record_drift
 from b2chat_pipeline.warehouse.ledger import Counts, Rejected, put_aside, write_ledger
 from b2chat_pipeline.warehouse.reads import mark_applied, stored_pages
@@ -33,10 +34,16 @@ T = TypeVar("T")
 ATTEMPTS = 3
 # Another load was in the way; the same transaction may well succeed now.
 _IN_THE_WAY = (errors.DeadlockDetected, errors.LockNotAvailable, errors.SerializationFailure, errors.UniqueViolation)
+# The hours of a day would meet the same trouble one by one, and wait for it each time.
+_NO_FAULT_OF_AN_HOUR = (errors.DiskFull, errors.LockNotAvailable)
 
 
 class LoadError(Exception):
     """A day or an hour could not be written; nothing of it was. The text is one sentence and holds no values."""
+
+
+class DayHeldUpError(LoadError):
+    """The database, not a record, stood in the way of a whole day."""
 
 
 class LedgerError(LoadError):
@@ -81,11 +88,13 @@ class DayLoader:
         self._now = now
 
     def load(self, prepared: PreparedDay) -> DayLoaded:
-        """Load a day, or those of its hours that can be loaded."""
+        """Load a day, or those of its hours that can be loaded. Raises psycopg.OperationalError where the connection is
+        lost: whether the day was written is then not known.
+        """
         try:
             return DayLoaded(tally=self._attempted(prepared))
         except LoadError as error:
-            apart = self._hours_apart(prepared.day)
+            apart = [] if isinstance(error, DayHeldUpError) else self._hours_apart(prepared.day)
             if len(apart) < 2:
                 return DayLoaded(failed={hour.start: error for hour in prepared.day.hours})
         tally: dict[tuple[str, datetime], Counts] = {}
@@ -117,6 +126,8 @@ class DayLoader:
         try:
             return attempted(lambda: self._transaction(prepared))
         except psycopg.Error as error:
+            if self._connection.closed:
+                raise
             raise _load_error(prepared.day, error) from None
 
     def prepare(self, told: DayTold) -> PreparedDay:
@@ -202,7 +213,8 @@ def _load_error(day: DayRead, error: psycopg.Error) -> LoadError:
     # PostgreSQL's own text may quote the row, so only its code and the table are passed on.
     where = f" in table {error.diag.table_name}" if error.diag.table_name else ""
     hours = f"{day.hours[0].start.isoformat()} .. {day.hours[-1].end.isoformat()}"
-    return LoadError(
-        f"loading {hours} failed with {type(error).__name__} ({error.sqlstate or 'no connection'}){where}; nothing of"
-        " it was written: see the PostgreSQL log, then materialize these hours again."
+    kind = DayHeldUpError if isinstance(error, _NO_FAULT_OF_AN_HOUR) else LoadError
+    return kind(
+        f"loading {hours} failed with {named(error)}{where}; nothing of it was written: {remedy(error)}, then"
+        " materialize these hours again."
     )

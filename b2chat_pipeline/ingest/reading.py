@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 import msgspec
+import psycopg
 from psycopg import Connection
 
 from b2chat_pipeline.b2chat.client import Answer, B2ChatClient
@@ -121,16 +122,17 @@ class Reader:
                 told, position, step = self._next(read, checkpoint, position)
                 yield told
             status = "completed"
-        except (TransientError, BudgetExhausted):
+        except (TransientError, BudgetExhausted, psycopg.OperationalError, GeneratorExit):
             status = "active"  # the next read of this list goes on from here
             raise
         except ContractError as error:
             self._keep(read.query, checkpoint, position, error.body)
             raise
         finally:
-            if status != "active":
-                finish_checkpoint(self._connection, checkpoint.id, status=status, now=self._now())
-            release(self._connection, checkpoint.id)
+            if not self._connection.closed:  # else PostgreSQL has let go of the lease
+                if status != "active":
+                    finish_checkpoint(self._connection, checkpoint.id, status=status, now=self._now())
+                release(self._connection, checkpoint.id)
 
     def _begin(self, read: Read, sync_id: str) -> tuple[Checkpoint, Position]:
         """Continue the read of a dead owner where there is one, else begin a new one."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+import psycopg
 from psycopg import Connection
 
 from b2chat_pipeline.b2chat.client import B2ChatClient
@@ -17,9 +18,11 @@ from b2chat_pipeline.b2chat.contract import CHATS, CONTACTS, Endpoint
 from b2chat_pipeline.b2chat.errors import B2ChatError, BudgetExhausted
 from b2chat_pipeline.ingest.ahead import ahead
 from b2chat_pipeline.ingest.days import DayTold, days_told
-from b2chat_pipeline.ingest.loading import DayLoader, LoadError, PreparedDay, total_of
+from b2chat_pipeline.ingest.loading import DayLoaded, DayLoader, LoadError, PreparedDay, total_of
 from b2chat_pipeline.ingest.reading import PageTold, Reader, plan_reads, told_pages
-from b2chat_pipeline.warehouse.books import EntityTotals, Sync, close_sync, open_sync
+from b2chat_pipeline.settings import OperatorError
+from b2chat_pipeline.warehouse.books import EntityTotals, Sync, close_sync, error_text, open_sync
+from b2chat_pipeline.warehouse.connection import WarehouseStoppedError, named, remedy
 from b2chat_pipeline.warehouse.ledger import Counts
 from b2chat_pipeline.warehouse.reads import HourRead, hours_read, record_hours_read, stored_pages
 from b2chat_pipeline.windows import AccountClock, Window
@@ -39,6 +42,10 @@ PagesTold = Generator[PageTold, None, None]
 
 class NothingStoredError(LoadError):
     """An hour was to be loaded from stored pages, but no stored read covers it."""
+
+
+class BooksOpenError(OperatorError):
+    """A sync came to its end, but the database did not take that down. The text begins with what went wrong first."""
 
 
 @dataclass(frozen=True)
@@ -89,18 +96,14 @@ class Tools:
 
 
 def run_sync(order: Order, tools: Tools) -> Outcome:
-    """Do what is ordered, as far as it can be done, and say what became of every hour. Trouble with the source or with
-    a day is recorded in the outcome, not raised; anything else is raised after the books are closed.
+    """Do what is ordered, as far as it can be done, and say what became of every hour. Trouble with the source, with a
+    day or with the database is recorded in the outcome, not raised; anything else is raised after the books are closed.
+    Raises BooksOpenError where the database does not let them be closed, WarehouseStoppedError where not even opened.
     """
-    sync = open_sync(
-        tools.books,
-        ENTITIES[order.endpoint],
-        user_id=order.user_id,
-        operation=order.operation,
-        run_id=order.run_id,
-        metadata=_about(order),
-        now=tools.now(),
-    )
+    try:
+        sync = _open(order, tools)
+    except psycopg.OperationalError as error:
+        raise _stopped(order, tools, error) from None
     outcome = Outcome(sync.id)
     try:
         _Running(order, tools, sync, outcome).run()
@@ -124,10 +127,16 @@ class _Running:
         self._sync = sync
 
     def run(self) -> None:
-        if self._order.read:
-            self._read()
-        else:
-            self._replay()
+        try:
+            if self._order.read:
+                self._read()
+            else:
+                self._replay()
+        except psycopg.OperationalError as error:
+            hours = [hour.start for hour in self._order.hours]
+            self._fail((hour for hour in hours if not self._is_done(hour)), _stopped(self._order, self._tools, error))
+        finally:
+            self._outcome.requests, self._outcome.pages = self._tools.client.requests, self._reader.pages
 
     def _read(self) -> None:
         """Read the lists that hold the hours, and load each day as soon as it has been told."""
@@ -139,9 +148,7 @@ class _Running:
                     record_hours_read(self._tools.books, self._order.endpoint, list(day.day.reads.values()))
                     self._settle(day)
             except B2ChatError as error:
-                done = self._outcome.told.keys() | self._outcome.failed.keys()
-                self._fail((hour.start for hour in hours if hour.start not in done), error)
-        self._outcome.requests, self._outcome.pages = self._tools.client.requests, self._reader.pages
+                self._fail((hour.start for hour in hours if not self._is_done(hour.start)), error)
 
     def _replay(self) -> None:
         """Load the hours from the newest complete read of each."""
@@ -157,8 +164,7 @@ class _Running:
             told = self._told(told_pages(pages, self._order.endpoint, self._tools.clock), hours)
             for day in self._prepared(_whole(told, stored)):
                 self._settle(day)
-            done = self._outcome.told.keys() | self._outcome.failed.keys()
-            missing = (hour.start for hour in hours if hour.start not in done)
+            missing = (hour.start for hour in hours if not self._is_done(hour.start))
             self._fail(missing, _nothing_stored(self._order.endpoint))
 
     def _days(self, pages: PagesTold, hours: Sequence[Window]) -> Iterator[PreparedDay]:
@@ -174,19 +180,18 @@ class _Running:
     def _settle(self, prepared: PreparedDay) -> None:
         """Load a day where loading is ordered, and note what became of its hours."""
         day = prepared.day
-        self._outcome.told |= {hour: read.records for hour, read in day.reads.items()}
-        if not self._order.load:
-            return
-        loaded = self._loader.load(prepared)
-        for window in day.hours:
-            self._outcome.failed.pop(window.start, None)  # it may have failed in an earlier walk over the list
-        hours = {window.start for window in day.hours}
+        for window in day.hours:  # it may have been told or failed in an earlier walk over the list
+            self._outcome.told.pop(window.start, None)
+            self._outcome.failed.pop(window.start, None)
+        loaded = self._loader.load(prepared) if self._order.load else DayLoaded()
         for (entity, hour), counts in loaded.tally.items():
-            if hour in hours:
+            if hour in day.reads:
                 self._outcome.counts.setdefault(hour, {})[entity] = counts
-        for hour, error in loaded.failed.items():
-            del self._outcome.told[hour]
-            self._outcome.failed[hour] = error
+        self._outcome.told |= {hour: read.records for hour, read in day.reads.items() if hour not in loaded.failed}
+        self._outcome.failed |= loaded.failed
+
+    def _is_done(self, hour: datetime) -> bool:
+        return hour in self._outcome.told or hour in self._outcome.failed
 
     def _fail(self, hours: Iterable[datetime], error: Exception) -> None:
         for hour in hours:
@@ -219,9 +224,40 @@ def _about(order: Order) -> dict[str, object]:
     }
 
 
+def _open(order: Order, tools: Tools) -> Sync:
+    return open_sync(
+        tools.books,
+        ENTITIES[order.endpoint],
+        user_id=order.user_id,
+        operation=order.operation,
+        run_id=order.run_id,
+        metadata=_about(order),
+        now=tools.now(),
+    )
+
+
+def _stopped(order: Order, tools: Tools, error: psycopg.OperationalError) -> WarehouseStoppedError:
+    first, last = min(hour.start for hour in order.hours), max(hour.end for hour in order.hours)
+    # Nobody knows what became of a COMMIT whose answer did not come.
+    unknown = ", so it is not known whether the day in hand was written" if tools.loading.closed else ""
+    return WarehouseStoppedError(
+        f"the database stopped the sync of {order.endpoint} {first.isoformat()} .. {last.isoformat()} with"
+        f" {named(error)}{unknown}: {remedy(error)}, then materialize these hours again."
+    ).with_traceback(error.__traceback__)
+
+
 def _close(tools: Tools, sync: Sync, outcome: Outcome, status: str, error: BaseException | None) -> None:
     totals = {entity: _entity_total(outcome, entity) for entity in sync.log_ids}
-    close_sync(tools.books, sync, totals, status=status, error=error, now=tools.now())
+    try:
+        close_sync(tools.books, sync, totals, status=status, error=error, now=tools.now())
+    except psycopg.OperationalError as refusal:
+        if error is not None and not isinstance(error, Exception):
+            return  # an interruption stays one
+        first = "All hours were done." if error is None else error_text(error)
+        raise BooksOpenError(
+            f"{first} Closing the books failed with {named(refusal)}: {remedy(refusal)}, then materialize these"
+            " hours again, which closes them."
+        ) from error
 
 
 def _entity_total(outcome: Outcome, entity: str) -> EntityTotals:

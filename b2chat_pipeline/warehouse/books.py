@@ -15,6 +15,7 @@ import psycopg
 from psycopg import Connection
 from psycopg.types.json import Jsonb
 
+from b2chat_pipeline.warehouse.connection import named, remedy
 from b2chat_pipeline.warehouse.identifiers import new_id
 
 
@@ -191,6 +192,8 @@ def error_text(error: BaseException) -> str:
     """What may be kept of an error: our own sentences hold no values, but the text of a library may quote a record."""
     if type(error).__module__.startswith("b2chat_pipeline."):
         return str(error)
+    if isinstance(error, psycopg.OperationalError):
+        return f"the database could not go on: {named(error)}; {remedy(error)}, then run this again."
     state = f" ({error.sqlstate})" if isinstance(error, psycopg.Error) and error.sqlstate else ""
     return f"the run ended with an unforeseen {type(error).__name__}{state}: see stack_trace in error_logs, report it."
 

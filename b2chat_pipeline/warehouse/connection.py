@@ -1,10 +1,10 @@
-"""Connections to the warehouse, set up the same way everywhere.
+"""Connections to the warehouse, set up the same way everywhere, and what to do where PostgreSQL cannot go on.
 
 Not here: addresses (`location.py`, `database.py`) and migrations (`database.py`).
 """
 
 import psycopg
-from psycopg import Connection
+from psycopg import Connection, errors
 
 from b2chat_pipeline.settings import OperatorError
 
@@ -16,8 +16,31 @@ _SEARCH_PATH = "public,ops"
 REVISION = "0008"
 
 
+# What mends trouble that no record is to blame for.
+_REMEDIES: tuple[tuple[type[psycopg.Error], str], ...] = (
+    (errors.DiskFull, "free space on PostgreSQL's disk"),
+    (errors.QueryCanceled, "give the user that loads a longer statement_timeout"),
+    (errors.LockNotAvailable, "end the session that holds the lock: pg_blocking_pids() names it"),
+)
+
+
 class WarehouseUnavailableError(OperatorError):
     """The warehouse cannot be used."""
+
+
+class WarehouseStoppedError(WarehouseUnavailableError):
+    """PostgreSQL went away, or could not go on, in the middle of the work."""
+
+
+def named(error: psycopg.Error) -> str:
+    """The kind of an error. Its own text is not repeated anywhere: it may quote a row."""
+    return f"{type(error).__name__} ({error.sqlstate or 'no connection'})"
+
+
+def remedy(error: psycopg.Error) -> str:
+    """What an operator does about an error."""
+    steps = (step for kind, step in _REMEDIES if isinstance(error, kind))
+    return next(steps, "see the PostgreSQL log")
 
 
 def connect(url: str, *, purpose: str) -> Connection:
