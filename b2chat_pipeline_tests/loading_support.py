@@ -12,6 +12,9 @@ from psycopg.rows import dict_row
 from b2chat_pipeline.b2chat.client import B2ChatClient, Credentials, RetryPolicy
 from b2chat_pipeline.b2chat.contract import CHATS, CONTACTS, Endpoint
 from b2chat_pipeline.ingest.budget import SharedBudget
+from b2chat_pipeline.ingest.days import days_told
+from b2chat_pipeline.ingest.loading import DayLoader
+from b2chat_pipeline.ingest.reading import told_pages
 from b2chat_pipeline.ingest.sync import Order, Outcome, Tools, run_sync
 from b2chat_pipeline.policy import RequestClass
 from b2chat_pipeline.simulator import Clock, Simulator, World
@@ -23,8 +26,10 @@ from b2chat_pipeline.simulator.expectation import (
     ExpectedMessage,
 )
 from b2chat_pipeline.warehouse.accounts import SYSTEM_USER, ensure_users
+from b2chat_pipeline.warehouse.books import open_sync
 from b2chat_pipeline.warehouse.budget import Limits
 from b2chat_pipeline.warehouse.connection import connect
+from b2chat_pipeline.warehouse.reads import stored_pages
 from b2chat_pipeline.windows import AccountClock, Window, hours_of
 
 UNLIMITED = Limits(0, 0)
@@ -114,6 +119,24 @@ def running_pipeline(url: str, world: World, *, now: datetime) -> Iterator[Pipel
     """The pipeline on a database and a simulator whose clock stands still."""
     with Simulator(world, clock=Clock(now)) as simulator:
         yield Pipeline(simulator, url, AccountClock(world.zone))
+
+
+def load_pages_of(pipeline: Pipeline, sync_id: str, hours: Sequence[Window]) -> dict[str, int]:
+    """Load the chats of one read, whatever has been read since; returns how many records became what."""
+    sums: dict[str, int] = {}
+    with pipeline.tools() as tools:
+        sync = open_sync(
+            tools.books, ["chats"], user_id=SYSTEM_USER, operation="manual", run_id="late", metadata={}, now=tools.now()
+        )
+        loader = DayLoader(tools.loading, CHATS, tools.clock, sync, now=tools.now)
+        pages = told_pages(stored_pages(tools.reading, sync_id, CHATS), CHATS, tools.clock)
+        for day in days_told(pages, hours, tools.clock):
+            loaded = loader.load(loader.prepare(day))
+            assert not loaded.failed
+            for (entity, _), counts in loaded.tally.items():
+                for term in ("inserted", "updated", "older", "unchanged"):
+                    sums[f"{entity} {term}"] = sums.get(f"{entity} {term}", 0) + getattr(counts, term)
+    return sums
 
 
 def all_loaded(outcomes: Sequence[Outcome]) -> bool:

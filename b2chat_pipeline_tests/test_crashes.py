@@ -236,7 +236,16 @@ def test_a_read_killed_at_any_boundary_of_a_page_asks_for_no_page_again(
             assert offsets == list(range(kept, max(kept, LAST_OFFSET) + 1, STEP)), moment
             held, told = stored(url), expected(PAGED, LATE, first=FIRST, last=LAST)
             assert (held.chats, held.messages) == (told.chats, told.messages), moment
+            assert pages_stored_twice(url) == [], moment
             assert_closed_books(url, moment)
+
+
+def pages_stored_twice(url: str) -> list[dict[str, object]]:
+    with connect(url, purpose="compare") as connection:
+        return rows(
+            connection,
+            "select sync_id, request_params ->> 'offset' from api_response_logs group by 1, 2 having count(*) > 1",
+        )
 
 
 def checkpoint(url: str) -> int:

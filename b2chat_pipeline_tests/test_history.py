@@ -12,8 +12,7 @@ from b2chat_pipeline.ingest.sync import Outcome
 from b2chat_pipeline.simulator import Fault, World, mutated_records, vanished_record
 from b2chat_pipeline.simulator.expectation import expected
 from b2chat_pipeline.warehouse.connection import connect
-from b2chat_pipeline_tests.loading_support import Pipeline, hours_between, running_pipeline
-from b2chat_pipeline_tests.test_load import load_pages_of
+from b2chat_pipeline_tests.loading_support import Pipeline, hours_between, load_pages_of, running_pipeline
 
 FIRST = date(2025, 3, 3)
 NOW = datetime(2025, 3, 4, 18, tzinfo=UTC)

@@ -6,22 +6,16 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from b2chat_pipeline.b2chat.contract import CHATS, CONTACTS
-from b2chat_pipeline.ingest.days import days_told
-from b2chat_pipeline.ingest.loading import DayLoader
-from b2chat_pipeline.ingest.reading import told_pages
 from b2chat_pipeline.ingest.sync import NothingStoredError
 from b2chat_pipeline.simulator import Fault, World, mutated_records, vanished_record
 from b2chat_pipeline.simulator.expectation import Expectation, expected
-from b2chat_pipeline.warehouse.accounts import SYSTEM_USER
-from b2chat_pipeline.warehouse.books import open_sync
 from b2chat_pipeline.warehouse.connection import connect
-from b2chat_pipeline.warehouse.reads import stored_pages
 from b2chat_pipeline.windows import Window
 from b2chat_pipeline_tests.loading_support import (
-    Pipeline,
     all_loaded,
     business_rows,
     hours_between,
+    load_pages_of,
     row_versions,
     rows,
     running_pipeline,
@@ -45,24 +39,6 @@ def check_tables(url: str, account: Expectation) -> None:
     assert held.contacts == account.contacts
     assert held.chats == account.chats
     assert held.messages == account.messages
-
-
-def load_pages_of(pipeline: Pipeline, sync_id: str, hours: list[Window]) -> dict[str, int]:
-    """Load the pages of one read, whatever has been read since; the messages and chats by what became of them."""
-    sums: dict[str, int] = {}
-    with pipeline.tools() as tools:
-        sync = open_sync(
-            tools.books, ["chats"], user_id=SYSTEM_USER, operation="manual", run_id="late", metadata={}, now=tools.now()
-        )
-        loader = DayLoader(tools.loading, CHATS, tools.clock, sync, now=tools.now)
-        pages = told_pages(stored_pages(tools.reading, sync_id, CHATS), CHATS, tools.clock)
-        for day in days_told(pages, hours, tools.clock):
-            loaded = loader.load(loader.prepare(day))
-            assert not loaded.failed
-            for (entity, _), counts in loaded.tally.items():
-                for term in ("inserted", "updated", "older", "unchanged"):
-                    sums[f"{entity} {term}"] = sums.get(f"{entity} {term}", 0) + getattr(counts, term)
-    return sums
 
 
 def test_every_column_is_what_the_account_holds_and_follows_it_three_weeks_on(database_url: str) -> None:
