@@ -23,6 +23,7 @@ from b2chat_pipeline.warehouse.connection import WarehouseStoppedError, connect
 from b2chat_pipeline.warehouse.database import ensure_database, migrate
 from b2chat_pipeline.warehouse.embedded import EmbeddedPostgres
 from b2chat_pipeline.windows import AccountClock
+from b2chat_pipeline_tests import dagster_support
 from b2chat_pipeline_tests.crash_support import wait_until_forgotten
 from b2chat_pipeline_tests.loading_support import (
     Pipeline,
@@ -210,6 +211,20 @@ def test_a_disk_too_full_for_the_books_hides_nothing_of_what_went_wrong_first(da
         {"status": "success", "error_message": None},
     ]
     assert_is_the_account(database_url)
+
+
+def test_a_disk_too_full_to_begin_with_is_the_runs_one_sentence(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (
+        dagster_support.running_pipeline(database_url, monkeypatch) as pipeline,
+        full_disk(database_url, "system_settings"),
+    ):
+        result = pipeline.run(dagster_support.hours_of(dagster_support.FIRST_DAY)[:1])
+
+    assert set(dagster_support.failure_sentences(result)) == {
+        "the database could not go on: DiskFull (53100); free space on PostgreSQL's disk, then run this again."
+    }
 
 
 def load_with(pipeline: Pipeline, setting: LiteralString) -> Outcome:
