@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 ARGS ?=
 
-.PHONY: help install demo dev test check format docs bench staleness crashes clean
+.PHONY: help install demo dev test check format docs bench bench-year staleness crashes clean
 
 help: ## Show the targets.
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
 
 install: $(INSTALLED) ## Make the virtual environment with the pinned versions.
 
@@ -52,6 +52,9 @@ docs: $(INSTALLED) ## Write the generated parts of the documentation.
 
 bench: $(INSTALLED) ## How fast and how small the load is, as ratios: make bench ARGS="--rounds 1 --only loads"
 	$(BIN)/python -m b2chat_pipeline_tests.bench $(ARGS)
+
+bench-year: $(INSTALLED) ## A year of hours backfilled through the daemon, against one process; takes some ten minutes.
+	$(BIN)/python -m b2chat_pipeline_tests.bench --only year $(ARGS)
 
 staleness: $(INSTALLED) ## How long a change takes to show, on forty days: make staleness ARGS="--chats 1000 --hours 24"
 	$(BIN)/python -m b2chat_pipeline_tests.bench.staleness $(ARGS)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 import psutil
+import psycopg
 
 from b2chat_pipeline_tests.dagster_support import PROJECT
 
@@ -126,6 +127,15 @@ def wait_for_file(path: Path, *, seconds: float = 60) -> None:
     while not path.exists():
         assert time.monotonic() < deadline, path
         time.sleep(0.05)
+
+
+def wait_for_daemon(dagster_url: str) -> None:
+    """Wait until the daemon has said that it works off backfills."""
+    deadline = time.monotonic() + 30
+    with psycopg.connect(dagster_url, autocommit=True) as connection:
+        while not connection.execute("select 1 from daemon_heartbeats where daemon_type = 'BACKFILL'").fetchone():
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
 
 
 def wait_until_none(home: Home, *, seconds: float = 10) -> None:

@@ -18,9 +18,10 @@ from b2chat_pipeline.resources import B2ChatResource, WarehouseResource
 ASSETS = ("chat_pages", "departments", "agents", "chats", "messages", "contact_pages", "contacts")
 POOL = "b2chat_api"
 OWNERS = ["team:data-engineering"]
-# A day's hours cost the API as many requests as one of them, since it can only be asked for days. Runs of 24 hours
-# touch two days at most, and one that dies takes no more than that with it.
-HOURS_PER_RUN = 24
+# A month. A run costs seconds of a processor before its first request, so a year of day-long ones would spend most of
+# its time on starting them. A long run loses nothing: each day is committed as it is told, hours that are done are
+# credited beside failed ones, and one that dies is run again and goes on after its last page.
+HOURS_PER_RUN = 31 * 24
 
 _RERUN = (
     "\n\n**Run again** whenever you like: any hours, in any order, beside other runs. Equal rows are left alone, newer"

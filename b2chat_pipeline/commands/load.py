@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import dagster as dg
 
 from b2chat_pipeline.assets.shell import USER_TAG
-from b2chat_pipeline.assets.sides import HOURS_PER_RUN
 from b2chat_pipeline.commands.backfill import daemon_runs, run_backfill
 from b2chat_pipeline.commands.databases import open_databases
 from b2chat_pipeline.commands.dev import adopt
@@ -22,6 +21,9 @@ from b2chat_pipeline.commands.summary import print_summary
 from b2chat_pipeline.definitions import build_definitions
 from b2chat_pipeline.partitions import hourly_partitions
 from b2chat_pipeline.settings import Account, SettingsError, check_all, read_account
+
+# A run in this process costs no start, and the progress is seen after each.
+HOURS_AT_ONCE = 24
 
 
 @dataclass(frozen=True)
@@ -78,8 +80,8 @@ def _run_here(
     job = build_definitions(os.environ).resolve_job_def("hourly_sync")
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     run_ids = []
-    for first in range(0, len(keys), HOURS_PER_RUN):
-        chunk = keys[first : first + HOURS_PER_RUN]
+    for first in range(0, len(keys), HOURS_AT_ONCE):
+        chunk = keys[first : first + HOURS_AT_ONCE]
         hours = {"dagster/asset_partition_range_start": chunk[0], "dagster/asset_partition_range_end": chunk[-1]}
         result = job.execute_in_process(
             instance=instance, tags={**hours, **tags}, run_config=quiet, raise_on_error=False

@@ -85,7 +85,7 @@ def contact_record(
     }
 
 
-@lru_cache(maxsize=40_000)
+@lru_cache(maxsize=100_000)
 def _moments(world: World, day: date, index: int) -> tuple[int, ...]:
     """The instants at which a chat's record changes, ascending."""
     script = world.chat(day, index)
@@ -93,7 +93,7 @@ def _moments(world: World, day: date, index: int) -> tuple[int, ...]:
     return tuple(sorted({phase.at for phase in script.phases} | {message.at for message in told}))
 
 
-@lru_cache(maxsize=40_000)
+@lru_cache(maxsize=100_000)
 def _chat_json(world: World, day: date, index: int, happened: int, contact_known: bool) -> bytes:  # noqa: FBT001 - cache key
     script = world.chat(day, index)
     contact = script.contact

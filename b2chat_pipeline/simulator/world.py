@@ -113,7 +113,7 @@ def _creation_times(world: World, day: date) -> tuple[int, ...]:
     return tuple(sorted(instants, key=world.local)) if end - start > _DAY else tuple(instants)
 
 
-@lru_cache(maxsize=40_000)
+@lru_cache(maxsize=100_000)
 def _chat(world: World, day: date, index: int) -> ChatScript:
     rng = world.random("chat", day.toordinal(), index)
     cast = Cast(zone=world.zone, agents=world.agents(), contact=_contact_of(world, day, index, rng))
