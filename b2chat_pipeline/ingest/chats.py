@@ -8,8 +8,8 @@ Newer means read later. A page read before the one an hour was last loaded from 
 nothing. A chat whose hashes are equal is skipped.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from psycopg import Connection
@@ -18,11 +18,13 @@ from b2chat_pipeline.b2chat.contract import CHATS
 from b2chat_pipeline.ingest.absences import miss_absent, tell_chats
 from b2chat_pipeline.ingest.batch import ChatBatch, DayWrite, Telling, count_chat, count_messages
 from b2chat_pipeline.ingest.days import DayRead
+from b2chat_pipeline.ingest.lists import ListTold
 from b2chat_pipeline.ingest.mapping import Parents, chat_row, message_lines
 from b2chat_pipeline.ingest.messages import merge_messages, recount_messages
 from b2chat_pipeline.ingest.parents import insert_parents, update_parents
 from b2chat_pipeline.ingest.rows import MESSAGE_COLUMNS, ChatRow
 from b2chat_pipeline.warehouse.history import Absence, chat_absences, record_changes
+from b2chat_pipeline.warehouse.message_lists import MessageList, message_lists, replace_lists, stored_stretches
 from b2chat_pipeline.warehouse.reads import applied_reads
 from b2chat_pipeline.warehouse.write import copy_lines, copy_rows, stage_rows
 
@@ -45,6 +47,9 @@ _UPDATE_CHATS = """
       from news n where c.id = n.stored_id
 """
 
+# The chat itself has been told by a newer answer, but none of those told any messages.
+_TELL_LATE = "update chats set messages_hash = %s, messages_told = true, last_sync_at = %s where id = %s"
+
 
 @dataclass(frozen=True)
 class _Stored:
@@ -65,6 +70,8 @@ class _Known:
     stored: Mapping[str, _Stored]
     applied: Mapping[datetime, datetime]
     absences: Mapping[str, Absence]
+    # Of the few chats whose newest answer does not tell all of their messages.
+    lists: dict[str, list[MessageList]]
 
     def told_at(self, telling: Telling) -> datetime:
         """When the newest answer was read that told the chat as it is stored."""
@@ -81,6 +88,14 @@ class _Known:
             return False
         return chat.row_hash == stored.row_hash and chat.messages_hash in (None, stored.messages_hash)
 
+    def older(self, telling: Telling) -> bool:
+        """Whether the stored chat was told by a newer answer."""
+        return telling.read_at < self.told_at(telling)
+
+    def tells_messages(self, telling: Telling) -> bool:
+        """Whether its list of messages differs from the newest one."""
+        return telling.chat.messages_hash not in (None, self.stored[telling.chat.key].messages_hash)
+
     def _revived(self, telling: Telling, stored: _Stored) -> bool:
         absence = self.absences.get(stored.id)
         return absence is None or not absence.deletes(told_at=telling.read_at)
@@ -91,19 +106,21 @@ def write_chats(connection: Connection, batch: ChatBatch, day: DayRead, *, synce
     write = DayWrite(connection, batch, synced_at)
     parents = insert_parents(write)
     known = _known(connection, batch, day)
-    new, changed = [], []
+    new, changed, older = [], [], []
     for key in sorted(batch.chats):
         telling = batch.chats[key]
         if key not in known.stored:
             new.append(telling)
         elif known.same(telling):
             _count(write, telling, "unchanged")
-        elif telling.read_at < known.told_at(telling):
-            _count(write, telling, "older")
+        elif known.older(telling):
+            older.append(telling)
         else:
             changed.append(telling)
+    _keep_lists(write, known)
     _insert(write, new, parents)
     _update(write, changed, known, parents, sync_id=day.sync_id)
+    _merge(write, changed, older, known)
     tell_chats(write, day, {key: chat.id for key, chat in known.stored.items()}, known.absences)
     miss_absent(write, day, known.applied, inserted=new)
     update_parents(write)
@@ -118,7 +135,8 @@ def _known(connection: Connection, batch: ChatBatch, day: DayRead) -> _Known:
     )
     stored = {row[0]: _Stored(*row[1:]) for row in rows}
     applied = applied_reads(connection, CHATS, [hour.start for hour in day.hours])
-    return _Known(stored, applied, chat_absences(connection, [chat.id for chat in stored.values()]))
+    ids = [chat.id for chat in stored.values()]
+    return _Known(stored, applied, chat_absences(connection, ids), message_lists(connection, ids))
 
 
 def _count(write: DayWrite, telling: Telling, term: str) -> None:
@@ -152,13 +170,67 @@ def _update(write: DayWrite, tellings: Sequence[Telling], known: _Known, parents
     told_at = {chat_id: known.told_at(telling) for telling, chat_id in zip(tellings, ids, strict=True)}
     record_changes(write.connection, told_at, sync_id=sync_id)
     write.connection.execute(_UPDATE_CHATS)
-    news: dict[str, Telling] = {}
     for telling in tellings:
-        stored = known.stored[telling.chat.key]
         count_chat(write.tally, telling, "updated")
-        if telling.chat.messages_hash in (None, stored.messages_hash):
+        if not known.tells_messages(telling):
             count_messages(write.tally, telling, "unchanged", len(telling.chat.told))
-        else:
-            news[stored.id] = telling
-    merge_messages(write, news)
-    recount_messages(write, ids)
+
+
+def _merge(write: DayWrite, changed: Sequence[Telling], older: Sequence[Telling], known: _Known) -> None:
+    """Merge the messages of known chats. An older list may still be the newest for some stretch of time."""
+    for telling in older:
+        count_chat(write.tally, telling, "older")
+        if not known.tells_messages(telling):
+            count_messages(write.tally, telling, "older", len(telling.chat.told))
+    tellings = {known.stored[it.chat.key].id: it for it in (*changed, *older) if known.tells_messages(it)}
+    late = {known.stored[telling.chat.key].id for telling in older} & tellings.keys()
+    lists = _lists(write.connection, tellings, known)
+    replace_lists(write.connection, _remembered(lists, late, known))
+    merge_messages(write, lists)
+    for chat_id in sorted(late):
+        if lists[chat_id].is_newest:
+            write.connection.execute(_TELL_LATE, (lists[chat_id].telling.chat.messages_hash, write.synced_at, chat_id))
+    recount_messages(write, [*(known.stored[telling.chat.key].id for telling in changed), *sorted(late)])
+
+
+def _lists(connection: Connection, tellings: Mapping[str, Telling], known: _Known) -> dict[str, ListTold]:
+    """The lists of some tellings beside those loaded before, by the ids of their chats."""
+    stretches = stored_stretches(connection, [chat_id for chat_id in tellings if chat_id not in known.lists])
+    before = {
+        chat_id: [MessageList(known.told_at(tellings[chat_id]), *stretch)] for chat_id, stretch in stretches.items()
+    }
+    return {
+        chat_id: ListTold(telling, known.lists.get(chat_id) or before.get(chat_id, []))
+        for chat_id, telling in tellings.items()
+    }
+
+
+def _remembered(lists: Mapping[str, ListTold], late: Collection[str], known: _Known) -> dict[str, list[MessageList]]:
+    """What is to be remembered, by the ids of their chats, where that changes."""
+    remembered: dict[str, list[MessageList]] = {}
+    for chat_id, told in lists.items():
+        tells_all = chat_id not in late and told.decisive == [told.itself]
+        if tells_all and chat_id in known.lists:
+            remembered[chat_id] = []
+        elif not tells_all and set(told.decisive) != set(told.before):
+            remembered[chat_id] = told.decisive
+    return remembered
+
+
+def _keep_lists(write: DayWrite, known: _Known) -> None:
+    """Note where the newest answer is not the one that told the newest list: no messages told is no news of them."""
+    silent: dict[str, Telling] = {}
+    confirmed: dict[str, list[MessageList]] = {}
+    for key, stored in known.stored.items():
+        telling, lists = write.batch.chats[key], known.lists.get(stored.id)
+        if telling.chat.messages_hash is None:
+            if stored.messages_hash is not None and lists is None and not known.older(telling):
+                silent[stored.id] = telling
+        elif lists and telling.chat.messages_hash == stored.messages_hash:
+            newest = max(lists, key=lambda it: it.read_at)
+            if telling.read_at > newest.read_at:
+                confirmed[stored.id] = [replace(newest, read_at=telling.read_at), *(it for it in lists if it != newest)]
+    if silent:
+        confirmed |= {chat_id: list(told.before) for chat_id, told in _lists(write.connection, silent, known).items()}
+    replace_lists(write.connection, confirmed)
+    known.lists.update(confirmed)

@@ -1,15 +1,18 @@
-"""Brings the stored messages of known chats up to date with a newer telling of them.
+"""Brings the stored messages of known chats up to date with another telling of them.
 
-Here belongs what a newer list means for the stored rows: what it adds, no longer holds, tells differently. Not here:
-chats that are new, whose messages are simply copied.
+Here belongs what a list means for the stored rows: what it adds, no longer holds, tells differently. Not here: chats
+that are new, whose messages are simply copied; which of several lists decides (`lists.py`).
 
 Nothing is deleted. A stored message that a newer list lacks, although its time lies between that list's first and last
 message, is marked as superseded, and revived when it is told again. At the ends of the list its absence tells nothing.
+What an older list adds is inserted: as superseded, where a newer one reaches over its time.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
-from b2chat_pipeline.ingest.batch import DayWrite, Telling, count_messages
+from b2chat_pipeline.ingest.batch import DayWrite, count_messages
+from b2chat_pipeline.ingest.lists import ListTold
 from b2chat_pipeline.ingest.mapping import message_lines
 from b2chat_pipeline.ingest.rows import MESSAGE_COLUMNS
 from b2chat_pipeline.warehouse.write import insert_staged, stage_lines
@@ -17,6 +20,7 @@ from b2chat_pipeline.warehouse.write import insert_staged, stage_lines
 _UNCHANGED = """
     select m.chat_id, count(*) from messages m join stage_messages s on s.id = m.id
      where m.superseded_at is null and (m.broadcasted, m.location) is not distinct from (s.broadcasted, s.location)
+       and s.id <> all(%(overruled)s)
      group by m.chat_id
 """
 _UPDATE = """
@@ -24,23 +28,29 @@ _UPDATE = """
         update messages m
            set broadcasted = s.broadcasted, location = s.location, superseded_at = null, last_sync_at = s.last_sync_at
           from stage_messages s
-         where s.id = m.id
+         where s.id = m.id and s.id <> all(%(overruled)s)
            and (m.superseded_at is not null
                 or (m.broadcasted, m.location) is distinct from (s.broadcasted, s.location))
         returning m.chat_id
     )
     select chat_id, count(*) from changed group by chat_id
 """
+_OLDER = """
+    select m.chat_id, count(*) from messages m where m.id = any(%(overruled)s) group by m.chat_id
+"""
+_INSERTED_OVERRULED = """
+    update messages m set superseded_at = o.read_at
+      from unnest(%s::text[], %s::timestamptz[]) o (id, read_at) where m.id = o.id
+"""
 _SUPERSEDE = """
-    with told as (
-        select s.chat_id, min(s.timestamp) as first, max(s.timestamp) as last, max(c.read_at) as read_at,
-               max(s.last_sync_at) as synced_at
-          from stage_messages s join chats c on c.id = s.chat_id group by s.chat_id
-    )
-    update messages m set superseded_at = t.read_at, last_sync_at = t.synced_at
-      from told t
+    update messages m set superseded_at = t.read_at, last_sync_at = %(now)s
+      from unnest(%(chats)s::text[], %(read_at)s::timestamptz[], %(first)s::timestamptz[], %(last)s::timestamptz[])
+           t (chat_id, read_at, first, last)
      where m.chat_id = t.chat_id and m.timestamp between t.first and t.last and m.superseded_at is null
        and not exists (select from stage_messages s where s.id = m.id)
+       and not exists (select from message_lists l
+                        where l.chat_id = t.chat_id and l.read_at > t.read_at
+                          and m.timestamp between l.first_at and l.last_at)
 """
 # Judged over all stored messages, since a list may leave some out at its ends.
 _RECOUNT = """
@@ -60,23 +70,44 @@ _RECOUNT = """
 """
 
 
-def merge_messages(write: DayWrite, tellings: Mapping[str, Telling]) -> None:
-    """Merge the messages of tellings, by the ids of their stored chats, each of which tells at least one message."""
-    if not tellings:
+def merge_messages(write: DayWrite, lists: Mapping[str, ListTold]) -> None:
+    """Merge lists of messages that differ from the newest ones stored, by the ids of their chats."""
+    if not lists:
         return
     lines: dict[str, str] = {}
     chats: dict[str, str] = {}
-    for chat_id, telling in tellings.items():
-        told = message_lines(telling.chat, chat_id, synced_at=write.synced_at)
-        lines |= told
-        chats |= dict.fromkeys(told, chat_id)
+    overruled: dict[str, datetime] = {}
+    for chat_id, told in lists.items():
+        its_lines = message_lines(told.telling.chat, chat_id, synced_at=write.synced_at)
+        lines |= its_lines
+        chats |= dict.fromkeys(its_lines, chat_id)
+        if older := told.overruled():
+            keys = list(its_lines)
+            overruled |= {keys[place]: read_at for place, read_at in older.items()}
     stage_lines(write.connection, "messages", MESSAGE_COLUMNS, (lines[key] for key in sorted(lines)))
-    for term, statement in (("unchanged", _UNCHANGED), ("updated", _UPDATE)):
-        for chat_id, number in write.connection.execute(statement).fetchall():
-            count_messages(write.tally, tellings[chat_id], term, number)
-    for message_id in insert_staged(write.connection, "messages", MESSAGE_COLUMNS, "id"):
-        count_messages(write.tally, tellings[chats[message_id]], "inserted", 1)
-    write.connection.execute(_SUPERSEDE)
+    for term, statement in (("unchanged", _UNCHANGED), ("updated", _UPDATE), ("older", _OLDER)):
+        for chat_id, number in write.connection.execute(statement, {"overruled": list(overruled)}).fetchall():
+            count_messages(write.tally, lists[chat_id].telling, term, number)
+    inserted = insert_staged(write.connection, "messages", MESSAGE_COLUMNS, "id")
+    for message_id in inserted:
+        count_messages(write.tally, lists[chats[message_id]].telling, "inserted", 1)
+    late = [message_id for message_id in overruled if message_id in inserted]
+    if late:
+        write.connection.execute(_INSERTED_OVERRULED, (late, [overruled[message_id] for message_id in late]))
+    _supersede(write, lists)
+
+
+def _supersede(write: DayWrite, lists: Mapping[str, ListTold]) -> None:
+    """Mark what the lists lack of the stretches that they decide about."""
+    deciding = {chat_id: told.itself for chat_id, told in lists.items() if told.itself in told.decisive}
+    values = {
+        "chats": list(deciding),
+        "read_at": [it.read_at for it in deciding.values()],
+        "first": [it.first_at for it in deciding.values()],
+        "last": [it.last_at for it in deciding.values()],
+        "now": write.synced_at,
+    }
+    write.connection.execute(_SUPERSEDE, values)
 
 
 def recount_messages(write: DayWrite, chat_ids: Sequence[str]) -> None:

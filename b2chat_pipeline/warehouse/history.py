@@ -38,13 +38,14 @@ _MISS = """
     on conflict do nothing
     returning chat_id
 """
-# A chat inserted from an old page, although a newer read of its hour has been loaded: that one lacked it.
+# A chat inserted from an old page, although a newer read of its hour has been loaded: that one lacked it. Its name is
+# known only where no newer one is stored.
 _MISS_LATE = """
     insert into chat_absences (chat_id, sync_id, read_at, told_at)
-    select c.id, r.sync_id, r.applied_read_at, c.read_at
+    select c.id, case when r.read_at = r.applied_read_at then r.sync_id end, r.applied_read_at, c.read_at
       from chats c join window_reads r on r.endpoint = %s and r.hour_start = any(%s)
            and c.created_at >= r.hour_start and c.created_at < r.hour_start + interval '1 hour'
-     where c.b2chat_id = any(%s) and r.read_at = r.applied_read_at and r.applied_read_at > c.read_at
+     where c.b2chat_id = any(%s) and r.applied_read_at > c.read_at
     on conflict do nothing
 """
 _TELL = """

@@ -83,6 +83,7 @@ class ChatAbsence(Base):
 
     __tablename__ = "chat_absences"
     __table_args__ = (
+        UniqueConstraint("chat_id", "sync_id"),
         {
             "schema": OPS,
             "comment": "Complete reads of its hour that lacked a chat since it was last told; after two it is"
@@ -91,9 +92,29 @@ class ChatAbsence(Base):
     )
 
     chat_id: Mapped[str] = mapped_column(primary_key=True, comment="The chat.")
-    sync_id: Mapped[str] = mapped_column(primary_key=True, comment="The read that lacked it.")
-    read_at: Mapped[datetime] = mapped_column(comment="Request time of the first page of the hour.")
+    sync_id: Mapped[str | None] = mapped_column(
+        comment="The read that lacked it; NULL where it was loaded before the chat was known."
+    )
+    read_at: Mapped[datetime] = mapped_column(primary_key=True, comment="Request time of the first page of the hour.")
     told_at: Mapped[datetime] = mapped_column(comment="Request time of the last answer that told it.")
+
+
+class MessageListTold(Base):
+    """One list of a chat's messages."""
+
+    __tablename__ = "message_lists"
+    __table_args__ = (
+        {
+            "schema": OPS,
+            "comment": "Lists of messages that decide about a stretch of their chat's time; only of chats whose newest"
+            " answer does not tell all of it.",
+        },
+    )
+
+    chat_id: Mapped[str] = mapped_column(primary_key=True, comment="The chat.")
+    read_at: Mapped[datetime] = mapped_column(primary_key=True, comment="Request time of the last answer with it.")
+    first_at: Mapped[datetime] = mapped_column(primary_key=True, comment="Time of the first message it tells.")
+    last_at: Mapped[datetime] = mapped_column(comment="Time of the last message it tells.")
 
 
 class LedgerEntry(Base):
