@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import permutations
 from typing import Any
 
 import psycopg
@@ -22,7 +23,7 @@ from b2chat_pipeline.b2chat.contract import CHATS
 from b2chat_pipeline.ingest.days import days_told
 from b2chat_pipeline.ingest.loading import DayLoader
 from b2chat_pipeline.ingest.reading import told_pages
-from b2chat_pipeline.ingest.sync import Order, Outcome, Tools, run_sync
+from b2chat_pipeline.ingest.sync import Order, Tools, run_sync
 from b2chat_pipeline.warehouse.accounts import SYSTEM_USER
 from b2chat_pipeline.warehouse.books import Sync, open_sync
 from b2chat_pipeline.warehouse.connection import connect
@@ -92,8 +93,8 @@ class Laboratory:
     _held: AbstractContextManager[Tools] | None = None
     _emptying: str = ""
 
-    def begin(self) -> None:
-        self.now, self.dies_after = START, None
+    def begin(self, *, now: datetime = START) -> None:
+        self.now, self.dies_after = now, None
         with self.connection() as connection:
             self._emptying = self._emptying or connection.execute(EMPTYING).fetchall()[0][0]
             connection.execute("set session_replication_role = replica")
@@ -154,9 +155,13 @@ class Laboratory:
     def check_tables(self, hours: Mapping[str, Sequence[Window]], *, apart_from: Sequence[str] = ()) -> None:
         """Compare the tables with the reference."""
         wanted = reference_tables(self.complete_reads(hours))
+        for table, held in self.tables().items():
+            assert _columns(held, apart_from) == _columns(wanted[table], apart_from)
+
+    def tables(self) -> dict[str, Table]:
+        """What the tables hold, in the reference's words."""
         with connect(self.url, purpose="compare") as connection:
-            for table, query in ROWS.items():
-                assert _columns(_keyed(connection, table, query), apart_from) == _columns(wanted[table], apart_from)
+            return {table: _keyed(connection, table, query) for table, query in ROWS.items()}
 
     def _open_sync(self) -> Sync:
         return open_sync(
@@ -178,6 +183,14 @@ class Laboratory:
 
     def connection(self) -> psycopg.Connection[Any]:
         return psycopg.connect(self.url, autocommit=True)
+
+
+def load_hours(laboratory: Laboratory, hours: Sequence[Window], *, read: bool = True, load: bool = True) -> None:
+    """One run of the pipeline, which must go well."""
+    laboratory.now += MINUTE
+    order = Order(CHATS, hours, read=read, load=load, user_id=SYSTEM_USER, operation="manual", run_id="walk")
+    outcome = run_sync(order, laboratory.tools())
+    assert outcome.status == "success", outcome.failed
 
 
 class Walk(RuleBasedStateMachine):
@@ -353,17 +366,13 @@ class Walk(RuleBasedStateMachine):
             if name not in self.gone
         ]
 
-    def _run(self, hours: Sequence[Window], *, read: bool = True, load: bool = True) -> Outcome:
-        self.laboratory.now += MINUTE
+    def _run(self, hours: Sequence[Window], *, read: bool = True, load: bool = True) -> None:
         self.laboratory.server.account.chats[:] = self._told()
-        order = Order(CHATS, hours, read=read, load=load, user_id=SYSTEM_USER, operation="manual", run_id="walk")
         try:
-            outcome = run_sync(order, self.laboratory.tools())
+            load_hours(self.laboratory, hours, read=read, load=load)
         finally:
             if read:
                 self._note_reads(hours)
-        assert outcome.status == "success", outcome.failed
-        return outcome
 
     def _finish(self) -> None:
         if self.unfinished:
@@ -496,3 +505,52 @@ def _told(place: int, state: Record, names: Mapping[str | int, str]) -> Record:
 
 def _person(key: str, value: str | int, names: Mapping[str | int, str]) -> Record:
     return {key: value, "name": names[value], "email": f"{names[value]}@example.test".lower()}
+
+
+def _renamed(name: str) -> tuple[Record, ...]:
+    """Two chats, one in each of two hours, of an agent and a contact with a name."""
+    state = {"status": "OPENED", "agent": "ana", "department": None, "contact": 7, "messages": [], "broadcasted": False}
+    return tuple(_told(place, state, dict.fromkeys(("ana", 7), name)) for place in (0, 1))
+
+
+@pytest.mark.parametrize("stretches", [(1, 1, 1), (0, 0, 4), (0, 4, 0)], ids=str)
+def test_the_name_that_was_read_last_stays_although_an_older_one_is_loaded_after_it(
+    stretches: tuple[int, ...], laboratory: Laboratory
+) -> None:
+    """An answer that tells an agent or a contact as stored writes nothing, and yet it is the newest."""
+    reads = [(HOURS[stretch], _renamed(name)) for stretch, name in zip(stretches, "ABA", strict=True)]
+
+    check_every_order(laboratory, reads)
+
+
+@pytest.mark.parametrize(
+    "lists",
+    [
+        ((1, 2, 3), (2, 3), (2, 3)),
+        ((1, 2, 3), (1, 3), (1, 3)),
+        ((1, 2, 3, 4), (1, 3, 4), (3, 4)),
+        ((2, 3), (1, 2, 3, 4), (3,)),
+        ((1, 3), (), (1, 2, 3)),
+        ((1, 3), (1, 2, 3), ()),
+        ((1, 2, 3), (3,), (1, 3)),
+        ((0, 2), (0, 1, 2, 5), (2, 5)),
+    ],
+    ids=str,
+)
+def test_lists_that_grow_and_shrink_leave_the_same_messages_in_whatever_order_they_are_loaded(
+    lists: tuple[tuple[int, ...], ...], laboratory: Laboratory
+) -> None:
+    state: Record = {"status": "OPENED", "agent": None, "department": None, "contact": None, "broadcasted": False}
+    messages = [[_message(place, "hello") for place in places] for places in lists]
+
+    check_every_order(laboratory, [(HOURS[0], [_told(0, state | {"messages": told}, {})]) for told in messages])
+
+
+def check_every_order(laboratory: Laboratory, reads: Sequence[tuple[Sequence[Window], Sequence[Record]]]) -> None:
+    """Load some reads in every order there is."""
+    for order in permutations(range(len(reads))):
+        laboratory.begin()
+        stored = {laboratory.store_read(hours, records): hours for hours, records in reads}
+        for place in order:
+            laboratory.load_pages_of(list(stored)[place], reads[place][0])
+        laboratory.check_tables(stored)

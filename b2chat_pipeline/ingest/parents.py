@@ -31,20 +31,32 @@ _UPDATE_DEPARTMENTS = """
       from news n where d.id = n.id
     returning d.name
 """
+# An answer that tells somebody as stored writes nothing. So where one differs, the chats are asked that are stored as
+# theirs: whether any was told by a newer answer. That is seldom, and costs nothing where nobody differs.
+_TOLD_SINCE = """
+    exists (select from chats h
+              left join ops.window_reads r on r.endpoint = '/chats/export' and r.hour_start <= h.created_at
+                   and r.hour_start > h.created_at - interval '1 hour'
+              left join lateral (select max(told_at) as told_at from ops.chat_absences where chat_id = h.id) b on true
+             where h.somebody and greatest(h.read_at, coalesce(b.told_at, r.applied_read_at)) > s.read_at)
+"""
 # The newest chat that names a department decides it, as it was told last; a chat without one tells nothing.
 _UPDATE_AGENTS = """
     with news as (
-        select a.id as stored_id, s.*,
-               s.read_at > a.read_at and (a.name, a.email) is distinct from (s.name, s.email) as renamed,
-               coalesce(s.department_seen_at > coalesce(a.department_seen_at, '-infinity'), false)
-               or coalesce(s.department_seen_at = a.department_seen_at and s.read_at > a.read_at
-                           and s.department_id <> a.department_id, false) as moved
+        select s.*, a.id as stored_id, j.renamed, j.moved
           from agents a join stage_agents s on s.b2chat_id = a.b2chat_id
-         where (s.read_at > a.read_at and (a.name, a.email) is distinct from (s.name, s.email))
-            or s.department_seen_at > coalesce(a.department_seen_at, '-infinity')
-            or (s.department_seen_at = a.department_seen_at and s.read_at > a.read_at
-                and s.department_id <> a.department_id)
-            or s.last_seen_at > coalesce(a.last_seen_at, '-infinity')
+          cross join lateral (
+              select case when s.read_at > a.read_at and (a.name, a.email) is distinct from (s.name, s.email)
+                          then not told_since else false end as renamed,
+                     case when s.department_seen_at is null then false
+                          when s.department_seen_at > coalesce(a.department_seen_at, '-infinity') then true
+                          when s.department_seen_at = a.department_seen_at and s.department_id <> a.department_id
+                          then coalesce((select h.department_id = s.department_id from chats h
+                                          where h.agent_id = a.id and h.created_at = s.department_seen_at
+                                            and h.department_id is not null limit 1), s.read_at > a.read_at)
+                          else false end as moved
+          ) j
+         where j.renamed or j.moved or s.last_seen_at > coalesce(a.last_seen_at, '-infinity')
          order by a.b2chat_id for no key update of a
     )
     update agents a
@@ -58,14 +70,17 @@ _UPDATE_AGENTS = """
            last_sync_at = n.last_sync_at
       from news n where a.id = n.stored_id
     returning a.b2chat_id
-"""
+""".replace("told_since", _TOLD_SINCE.replace("h.somebody", "h.agent_id = a.id"))
 # A short form never overwrites what the contact's own endpoint told.
 _UPDATE_CONTACTS = """
     with news as (
-        select c.id as stored_id, s.*, not c.is_full and s.read_at > c.read_at and s.row_hash <> c.row_hash as changed
+        select s.*, c.id as stored_id, j.changed
           from contacts c join stage_contacts s on s.b2chat_id = c.b2chat_id
-         where (not c.is_full and s.read_at > c.read_at and s.row_hash <> c.row_hash)
-            or s.last_seen_at > coalesce(c.last_seen_at, '-infinity')
+          cross join lateral (
+              select case when not c.is_full and s.read_at > c.read_at and s.row_hash <> c.row_hash
+                          then not told_since else false end as changed
+          ) j
+         where j.changed or s.last_seen_at > coalesce(c.last_seen_at, '-infinity')
          order by c.b2chat_id for no key update of c
     )
     update contacts c
@@ -84,7 +99,7 @@ _UPDATE_CONTACTS = """
            last_sync_at = n.last_sync_at
       from news n where c.id = n.stored_id
     returning c.b2chat_id
-"""
+""".replace("told_since", _TOLD_SINCE.replace("h.somebody", "h.contact_id = c.id"))
 
 
 def insert_parents(write: DayWrite) -> Parents:

@@ -1,0 +1,159 @@
+"""A source that moves while it is read, from the first page to the tables: nothing is skipped, and after the next read
+of it the tables are as if it had held still.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from b2chat_pipeline.b2chat.contract import CHATS
+from b2chat_pipeline.b2chat.errors import ContractError
+from b2chat_pipeline.simulator import Fault, World, dropped_record, inserted_record
+from b2chat_pipeline.simulator.expectation import expected
+from b2chat_pipeline.windows import AccountClock
+from b2chat_pipeline_tests.account_reference import ZONE, CompleteRead, Record, reference_tables
+from b2chat_pipeline_tests.another_server import Account, other_server
+from b2chat_pipeline_tests.loading_support import all_loaded, hours_between, running_pipeline, stored
+from b2chat_pipeline_tests.test_state_machine import Laboratory, load_hours
+
+DAY = date(2025, 3, 3)
+# The day is over and read oldest first, or running and read newest first.
+OVER, RUNNING = datetime(2025, 3, 6, 18, tzinfo=UTC), datetime(2025, 3, 4, 4, 30, tzinfo=UTC)
+WORLD = World(first_day=DAY, zone=ZoneInfo("America/Bogota"), chats_per_day=500, messages_per_chat=1, contacts=20)
+Move = Callable[["MovingChats"], None]
+
+
+class MovingChats(list[Record]):
+    """Chats by the minute of their creation, of which some come and go whenever a page is asked for."""
+
+    moves: Sequence[Move] = ()
+
+    def __iter__(self) -> Iterator[Record]:
+        if self.moves:
+            move, *self.moves = self.moves
+            move(self)
+        return super().__iter__()
+
+    def insert_at(self, minute: int) -> None:
+        if all(chat["created_at"] != _clock(minute) for chat in super().__iter__()):
+            self.append(_chat(minute))
+
+    def remove_at(self, place: float) -> None:
+        if self:
+            del self[int(place * len(self))]
+
+    def move(self, place: float, minute: int) -> None:
+        """One goes and another comes, so that the total stays the same."""
+        self.remove_at(place)
+        self.insert_at(minute)
+
+
+MINUTES, PLACES = st.integers(0, 22 * 60), st.floats(0, 1, exclude_max=True)
+MOVES: st.SearchStrategy[Move] = st.one_of(
+    st.just(lambda _: None),
+    MINUTES.map(lambda minute: lambda chats: chats.insert_at(minute)),
+    PLACES.map(lambda place: lambda chats: chats.remove_at(place)),
+    st.tuples(PLACES, MINUTES).map(lambda it: lambda chats: chats.move(*it)),
+)
+
+
+def _clock(minute: int) -> str:
+    return f"{DAY} {minute // 60:02}:{minute % 60:02}:00"
+
+
+def _chat(minute: int) -> Record:
+    message = {"body": "hello", "broadcasted": None, "created_at": _clock(minute), "incoming": True, "type": "TEXT"}
+    return {
+        "chat_id": f"chat {minute}", "created_at": _clock(minute), "opened_at": None, "picked_up_at": None,
+        "responded_at": None, "closed_at": None, "status": "OPENED", "provider": "WHATSAPP", "messages": [message],
+        "agent": {"username": f"agent {minute % 3}", "name": "A", "email": "a@example.test"}, "department": "Sales",
+        "contact": {"id": minute % 5, "name": "B", "email": "b@example.test"},
+    }  # fmt: skip
+
+
+@pytest.fixture
+def laboratory(database_url: str) -> Iterator[Laboratory]:
+    account = Account(chats=MovingChats(), contacts=[], counts_last_day=True, largest_page=6)
+    with other_server(account) as server:
+        yield Laboratory(database_url, server)
+
+
+@given(minutes=st.sets(MINUTES, max_size=24), moves=st.lists(MOVES, max_size=12), now=st.sampled_from([OVER, RUNNING]))
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), print_blob=False)
+def test_rows_that_come_go_and_move_between_pages_hide_no_other_and_the_next_read_finds_everything(
+    laboratory: Laboratory, minutes: set[int], moves: list[Move], now: datetime
+) -> None:
+    laboratory.begin(now=now)
+    chats = MovingChats(map(_chat, sorted(minutes)))
+    laboratory.server.account.chats = chats
+    throughout = {chat["chat_id"] for chat in chats}
+    hours = hours_between(AccountClock(ZONE), DAY, DAY, until=now)
+
+    chats.moves = moves
+    load_hours(laboratory, hours)
+    told = laboratory.tables()
+    chats.moves = ()
+    load_hours(laboratory, hours)
+
+    there = {chat["chat_id"]: chat for chat in chats if chat["created_at"] < _clock(23 * 60)}
+    still = CompleteRead(frozenset(hour.start for hour in hours), [(now, list(there.values()))])
+    wanted, held = reference_tables([still]), laboratory.tables()
+    assert told["chats"].keys() >= throughout & there.keys()
+    for table in ("chats", "messages"):
+        key = (lambda it: it) if table == "chats" else (lambda it: it[0])
+        assert {it: row for it, row in held[table].items() if key(it) in there} == wanted[table]
+    assert held["agents"].keys() >= wanted["agents"].keys()
+
+
+def holds_all(url: str, now: datetime) -> bool:
+    """Whether the chats, their messages and agents are all there, and as the account tells them."""
+    account, held = expected(WORLD, now, first=DAY, last=DAY), stored(url)
+    return (held.chats, held.messages, held.agents) == (account.chats, account.messages, account.agents)
+
+
+@pytest.mark.parametrize("fault", [dropped_record, inserted_record])
+@pytest.mark.parametrize("page", [1, 2])
+def test_a_row_less_or_more_before_any_page_is_made_up_for_by_the_next_read(
+    fault: Callable[..., Fault], page: int, database_url: str
+) -> None:
+    with running_pipeline(database_url, WORLD, now=OVER) as pipeline:
+        hours = hours_between(pipeline.clock, DAY, DAY, until=OVER)
+        pipeline.simulator.faults.add(fault(index=0, after=page))
+        assert pipeline.load(CHATS, hours).status == "success"
+        pipeline.simulator.faults.clear()
+        pipeline.simulator.clock.advance(timedelta(minutes=1))
+        assert all_loaded([pipeline.load(CHATS, hours)])
+
+    assert holds_all(database_url, OVER)
+
+
+@pytest.mark.parametrize("total", [0, 1, 10**9, None, "many"])
+def test_a_total_that_lies_hides_nothing(total: Any, database_url: str) -> None:  # noqa: ANN401 - whatever JSON may hold
+    with running_pipeline(database_url, WORLD, now=OVER) as pipeline:
+        pipeline.simulator.faults.add(Fault(kind="total", value=total, times=None))
+        hours = hours_between(pipeline.clock, DAY, DAY, until=OVER)
+        assert pipeline.load(CHATS, hours).status == "success"
+
+    assert holds_all(database_url, OVER)
+
+
+def test_the_same_page_for_ever_fails_with_its_second_telling_and_the_next_read_makes_up_for_it(
+    database_url: str,
+) -> None:
+    with running_pipeline(database_url, WORLD, now=OVER) as pipeline:
+        hours = hours_between(pipeline.clock, DAY, DAY, until=OVER)
+        pipeline.simulator.faults.add(Fault(kind="same_page", times=None))
+        repeated = pipeline.load(CHATS, hours)
+        pages = repeated.pages
+        pipeline.simulator.faults.clear()
+        pipeline.simulator.clock.advance(timedelta(minutes=1))
+        assert pipeline.load(CHATS, hours).status == "success"
+
+    assert {type(error) for error in repeated.failed.values()} == {ContractError}
+    assert pages <= 4
+    assert holds_all(database_url, OVER)
