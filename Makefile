@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 ARGS ?=
 
-.PHONY: help install demo dev test check format docs bench bench-year staleness crashes clean
+.PHONY: help install demo dev test check format docs bench bench-year staleness crashes soak clean
 
 help: ## Show the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -40,6 +40,9 @@ check: $(INSTALLED) ## Format, lint, types, definitions, and the specification a
 	$(BIN)/mypy
 	$(BIN)/python -m b2chat_pipeline_tests.specification.compare
 	cd $(CURDIR) && env -u B2CHAT_TIMEZONE $(BIN)/python -c 'import b2chat_pipeline.definitions as d; d.defs().resolve_asset_graph()'
+
+soak: $(INSTALLED) ## Many random walks of an account and its loads, instead of the suite's few: make soak WALKS=500
+	B2CHAT_TEST_WALKS=$(or $(WALKS),200) $(BIN)/pytest b2chat_pipeline_tests/test_state_machine.py $(ARGS)
 
 format: $(INSTALLED) ## Format and fix what can be fixed.
 	$(BIN)/ruff format .
