@@ -35,9 +35,9 @@ _UPDATE_DEPARTMENTS = """
 # theirs: whether any was told by a newer answer. That is seldom, and costs nothing where nobody differs.
 _TOLD_SINCE = """
     exists (select from chats h
-              left join ops.window_reads r on r.endpoint = '/chats/export' and r.hour_start <= h.created_at
+              left join window_reads r on r.endpoint = '/chats/export' and r.hour_start <= h.created_at
                    and r.hour_start > h.created_at - interval '1 hour'
-              left join lateral (select max(told_at) as told_at from ops.chat_absences where chat_id = h.id) b on true
+              left join lateral (select max(told_at) as told_at from chat_absences where chat_id = h.id) b on true
              where h.somebody and greatest(h.read_at, coalesce(b.told_at, r.applied_read_at)) > s.read_at)
 """
 # The newest chat that names a department decides it, as it was told last; a chat without one tells nothing.

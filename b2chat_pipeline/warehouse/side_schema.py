@@ -18,7 +18,10 @@ SIDE = "b2chat_replay"
 # All that a load reads or writes, but for the pages.
 _TABLES = {
     "public": ("departments", "agents", "contacts", "chats", "messages", "sync_logs", "sync_states"),
-    "ops": ("window_reads", "hour_loads", "chat_history", "chat_absences", "ledger", "quarantine", "contract_drift"),
+    "ops": (
+        *("window_reads", "hour_loads", "chat_history", "chat_absences", "message_lists", "ledger", "quarantine"),
+        "contract_drift",
+    ),
 }
 _DIFFERENCES = "create table {}.differences (table_name text, id text, kind text, columns text[])"
 
