@@ -4,12 +4,16 @@ Not here: what is made.
 """
 
 import queue
+import sys
 import threading
 from collections.abc import Generator, Iterator
 from typing import TypeVar
 
 T = TypeVar("T")
 
+# Seconds that a thread works at a time where another one waits. With Python's own 5 ms, one that reads from the network
+# while another decodes waits as long for each piece of an answer: an unchanged re-read took a fifth longer.
+_TURN = 0.0005
 # Seconds that leaving early waits for a request in flight.
 _PATIENCE = 10.0
 
@@ -19,6 +23,7 @@ def ahead(items: Generator[T, None, None], *, depth: int) -> Iterator[T]:
 
     An error in the making is raised here, after the items before it. Leaving early closes the generator, in its thread.
     """
+    sys.setswitchinterval(_TURN)
     made: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue()
     wanted = threading.Semaphore(depth)
     left = threading.Event()

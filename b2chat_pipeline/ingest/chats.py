@@ -178,6 +178,8 @@ def _update(write: DayWrite, tellings: Sequence[Telling], known: _Known, parents
 
 def _merge(write: DayWrite, changed: Sequence[Telling], older: Sequence[Telling], known: _Known) -> None:
     """Merge the messages of known chats. An older list may still be the newest for some stretch of time."""
+    if not changed and not older:
+        return
     for telling in older:
         count_chat(write.tally, telling, "older")
         if not known.tells_messages(telling):

@@ -21,11 +21,14 @@ from b2chat_pipeline.ingest.values import (
     check_key,
     check_nesting,
     content_hash,
+    lines_hash,
 )
 from b2chat_pipeline.ingest.vocabulary import chat_provider, chat_status, message_type
 from b2chat_pipeline.warehouse.identifiers import derived_id, derived_ids, epoch_seconds
 from b2chat_pipeline.warehouse.write import NULL, copy_text
 from b2chat_pipeline.windows import AccountClock, Stamp
+
+_ENCODER = msgspec.json.Encoder()
 
 
 @dataclass(frozen=True)
@@ -251,6 +254,8 @@ def _usable_department(record: Chat, misfits: list[Misfit]) -> str | None:
 def _readable_messages(record: Chat, clock: AccountClock, misfits: list[Misfit]) -> dict[int, Message]:
     """The messages whose clocks can be read, by their places in the list; the others are put aside."""
     told = dict(enumerate(record.messages or ()))
+    if clock.reads_all([message.created_at for message in told.values()]):
+        return told
     for position in [position for position, message in told.items() if not clock.reads(message.created_at)]:
         path, raw = f"$.messages[{position}].created_at", msgspec.json.encode(told.pop(position))
         misfits.append(Misfit("messages", record.chat_id, "no time that can be read", path, raw))
@@ -261,17 +266,14 @@ def _messages_hash(told: dict[int, Message]) -> bytes | None:
     """A hash over the set of messages, in whatever order they are told; None where none are told."""
     if not told:
         return None
-    return content_hash(sorted([_content(message) for message in told.values()]))
+    plain = [it if it.type == "TEXT" and it.body and it.caption != "" else _lasting(it) for it in told.values()]
+    return lines_hash(_ENCODER.encode_lines(plain))
 
 
-def _content(record: Message) -> tuple[str, bool, str, str, str, str, str]:
-    """What the row of a message is made of, as values that can be sorted."""
-    body = record.body or ""
-    if "?" in body:
-        body = _lasting_body(body, message_type(record.type))
-    beside = "" if record.location is None else msgspec.json.encode(record.location).decode()
-    caption = record.caption or ""
-    return (record.created_at, record.incoming, record.type, body, caption, str(record.broadcasted), beside)
+def _lasting(record: Message) -> Message:
+    """The message without what may change while it stays the same: signatures, and which word says "nothing"."""
+    body = _lasting_body(record.body or "", message_type(record.type))
+    return msgspec.structs.replace(record, body=body or None, caption=record.caption or None)
 
 
 def _unread(mapped: MappedChat) -> int:

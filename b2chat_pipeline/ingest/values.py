@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 from b2chat_pipeline.b2chat.contract import REPLACEMENT
 
 # Part of every hash: raising it makes each row differ once, so a changed mapping reaches rows already loaded.
-MAPPING_VERSION = 1
+MAPPING_VERSION = 2
 # A b-tree refuses entries above about 2,700 bytes; 500 characters of any script stay below.
 LONGEST_INDEXED_TEXT = 500
 # Python gives up at about a thousand levels, less where a caller is deep already.
@@ -30,6 +30,11 @@ class UnstorableError(Exception):
 def content_hash(*values: object) -> bytes:
     """A hash over mapped values; equal hashes mean that nothing the tables hold has changed."""
     return blake2b(msgspec.json.encode((MAPPING_VERSION, *values)), digest_size=16).digest()
+
+
+def lines_hash(lines: bytes) -> bytes:
+    """The same over a set of values, given as lines of JSON in any order."""
+    return blake2b(b"\n".join([b"%d" % MAPPING_VERSION, *sorted(lines.split(b"\n"))]), digest_size=16).digest()
 
 
 def jsonb(value: object) -> Jsonb | None:

@@ -11,6 +11,7 @@ from datetime import datetime
 from hashlib import blake2b
 from typing import Any
 
+import msgspec
 from psycopg import Connection, sql
 
 from b2chat_pipeline.warehouse.identifiers import new_id
@@ -58,12 +59,15 @@ class Rejected:
 
 
 _COUNTERS = [field.name for field in fields(Counts)]
+# All rows in one statement: an hour and entity each, a hundred of them for a day.
 _ADD = sql.SQL(
-    "insert into ledger (sync_id, entity, hour_start, loaded_at, {columns}) values (%s, %s, %s, %s, {values})"
+    "insert into ledger (sync_id, entity, hour_start, loaded_at, {columns})"
+    " select %s, entity, hour_start, %s, {columns}"
+    " from jsonb_to_recordset(%s) as counted (entity text, hour_start timestamptz, {types})"
     " on conflict (sync_id, entity, hour_start) do update set loaded_at = excluded.loaded_at, {sums}"
 ).format(
     columns=sql.SQL(", ").join(map(sql.Identifier, _COUNTERS)),
-    values=sql.SQL(", ").join([sql.Placeholder()] * len(_COUNTERS)),
+    types=sql.SQL(", ").join(sql.SQL("{} int").format(sql.Identifier(name)) for name in _COUNTERS),
     sums=sql.SQL(", ").join(
         sql.SQL("{0} = ledger.{0} + excluded.{0}").format(sql.Identifier(name)) for name in _COUNTERS
     ),
@@ -75,11 +79,10 @@ def write_ledger(
 ) -> None:
     """Add the counts of (entity, hour) to the sync's page of the ledger."""
     rows = [
-        (sync_id, entity, hour, now, *(getattr(counts[entity, hour], name) for name in _COUNTERS))
-        for entity, hour in sorted(counts)
+        {"entity": entity, "hour_start": hour, **{name: getattr(of_hour, name) for name in _COUNTERS}}
+        for (entity, hour), of_hour in counts.items()
     ]
-    with connection.cursor() as cursor:
-        cursor.executemany(_ADD, rows)
+    connection.execute(_ADD, (sync_id, now, msgspec.json.encode(rows).decode()))
 
 
 # The query string of a media URL may be a signature that changes with each answer.

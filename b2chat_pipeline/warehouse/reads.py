@@ -172,15 +172,18 @@ class HourRead:
 
 
 def record_hours_read(connection: Connection, endpoint: str, hours: Sequence[HourRead]) -> None:
-    """Remember the newest complete read of each hour."""
-    with connection.cursor() as cursor:
-        cursor.executemany(
-            "insert into window_reads (endpoint, hour_start, sync_id, read_at, records)"
-            " values (%s, %s, %s, %s, %s) on conflict (endpoint, hour_start) do update"
-            " set sync_id = excluded.sync_id, read_at = excluded.read_at, records = excluded.records"
-            " where excluded.read_at >= window_reads.read_at",
-            [(endpoint, hour.hour, hour.sync_id, hour.read_at, hour.records) for hour in hours],
-        )
+    """Remember the newest complete read of each hour; hours are given in order."""
+    connection.execute(
+        "insert into window_reads (endpoint, hour_start, sync_id, read_at, records)"
+        " select %s, * from unnest(%s::timestamptz[], %s::text[], %s::timestamptz[], %s::int[])"
+        " on conflict (endpoint, hour_start) do update"
+        " set sync_id = excluded.sync_id, read_at = excluded.read_at, records = excluded.records"
+        " where excluded.read_at >= window_reads.read_at",
+        (
+            *(endpoint, [hour.hour for hour in hours], [hour.sync_id for hour in hours]),
+            *([hour.read_at for hour in hours], [hour.records for hour in hours]),
+        ),
+    )
 
 
 def hours_read(connection: Connection, endpoint: str, hours: Sequence[datetime]) -> dict[datetime, HourRead]:
@@ -204,15 +207,21 @@ def applied_reads(connection: Connection, endpoint: str, hours: Sequence[datetim
 
 def mark_applied(connection: Connection, endpoint: str, hours: Mapping[datetime, datetime], *, sync_id: str) -> None:
     """Remember, by hour, when the read was taken that the tables now hold, and which one it was."""
-    with connection.cursor() as cursor:
-        cursor.executemany(
-            "insert into hour_loads (endpoint, hour_start, sync_id, read_at) values (%s, %s, %s, %s)"
-            " on conflict (endpoint, hour_start, sync_id) do update"
-            " set read_at = greatest(hour_loads.read_at, excluded.read_at)",
-            [(endpoint, hour, sync_id, read_at) for hour, read_at in sorted(hours.items())],
-        )
-        cursor.executemany(
-            "update window_reads set applied_read_at = greatest(applied_read_at, %s)"
-            " where endpoint = %s and hour_start = %s",
-            [(read_at, endpoint, hour) for hour, read_at in sorted(hours.items())],
-        )
+    starts, read_at = sorted(hours), [hours[start] for start in sorted(hours)]
+    connection.execute(
+        "insert into hour_loads (endpoint, sync_id, hour_start, read_at)"
+        " select %s, %s, * from unnest(%s::timestamptz[], %s::timestamptz[])"
+        " on conflict (endpoint, hour_start, sync_id) do update"
+        " set read_at = greatest(hour_loads.read_at, excluded.read_at)",
+        (endpoint, sync_id, starts, read_at),
+    )
+    connection.execute(
+        # Locked in the order in which another run records its reads of them.
+        "with loaded as ("
+        " select w.endpoint, w.hour_start, told.read_at"
+        " from window_reads w join unnest(%s::timestamptz[], %s::timestamptz[]) as told (hour_start, read_at)"
+        " using (hour_start) where w.endpoint = %s order by w.hour_start for no key update of w"
+        ") update window_reads w set applied_read_at = greatest(w.applied_read_at, loaded.read_at)"
+        " from loaded where w.endpoint = loaded.endpoint and w.hour_start = loaded.hour_start",
+        (starts, read_at, endpoint),
+    )
