@@ -7,8 +7,8 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +21,7 @@ from b2chat_pipeline.settings import OperatorError
 PATIENCE = 20.0
 # What children leave behind is given this long.
 GRACE = 5.0
+_ENDINGS = (signal.SIGINT, signal.SIGTERM)
 
 
 class ProcessError(OperatorError):
@@ -56,12 +57,12 @@ class Processes:
     def start(self, name: str, command: Sequence[str], environ: Mapping[str, str]) -> Child:
         """Start a child in a session of its own, so that Ctrl-C reaches it through us and in our order."""
         log = self.log_folder / f"{name}.log"
-        with log.open("wb") as output:
+        with log.open("wb") as output, _interrupted_afterwards():
             process = subprocess.Popen(  # noqa: S603 - the commands are ours
                 command, env=dict(environ), stdout=output, stderr=subprocess.STDOUT, start_new_session=True
             )
-        child = Child(name, process, log)
-        self.children.append(child)
+            child = Child(name, process, log)
+            self.children.append(child)
         return child
 
     def wait_until(self, child: Child, is_ready: Callable[[], bool], *, seconds: float) -> None:
@@ -101,8 +102,22 @@ def terminate_like_interrupt() -> None:
 
     SIGINT is set too: a shell starts background jobs with it ignored, and Dagster copies its handler to SIGTERM.
     """
-    for ending in (signal.SIGINT, signal.SIGTERM):
+    for ending in _ENDINGS:
         signal.signal(ending, signal.default_int_handler)
+
+
+@contextmanager
+def _interrupted_afterwards() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM wait until the block ends: a child that is not known yet would be left running."""
+    came: list[int] = []
+    before = {ending: signal.signal(ending, lambda number, _: came.append(number)) for ending in _ENDINGS}
+    try:
+        yield
+    finally:
+        for ending, handler in before.items():
+            signal.signal(ending, handler)
+    if came:
+        raise KeyboardInterrupt
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:
