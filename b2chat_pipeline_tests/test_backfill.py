@@ -15,6 +15,8 @@ from b2chat_pipeline.simulator.expectation import Expectation, expected
 from b2chat_pipeline_tests.command_support import Home, home_in, wait_for_daemon, wait_for_line, wait_until_none
 from b2chat_pipeline_tests.dagster_support import BUSY_WORLD, FIRST_DAY, NOW, account_environment
 
+pytestmark = pytest.mark.any_postgres
+
 LAST_DAY = date(2025, 3, 5)
 
 

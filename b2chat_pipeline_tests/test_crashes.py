@@ -43,6 +43,8 @@ from b2chat_pipeline_tests.loading_support import (
 )
 from b2chat_pipeline_tests.postgres import PostgresServer
 
+pytestmark = pytest.mark.any_postgres
+
 Rows = dict[str, list[dict[str, object]]]
 
 FIRST, LAST = date(2025, 3, 3), date(2025, 3, 4)

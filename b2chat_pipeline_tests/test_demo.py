@@ -10,6 +10,8 @@ import pytest
 from b2chat_pipeline.commands.ports import free_port
 from b2chat_pipeline_tests.command_support import Home, Said, home_in
 
+pytestmark = pytest.mark.any_postgres
+
 
 @pytest.fixture
 def home(server_directory: Path) -> Iterator[Home]:

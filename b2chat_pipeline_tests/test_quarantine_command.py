@@ -11,6 +11,8 @@ from b2chat_pipeline.warehouse.ledger import Rejected, put_aside
 from b2chat_pipeline_tests.command_support import Home, Said, home_in
 from b2chat_pipeline_tests.dagster_support import PROJECT, account_environment
 
+pytestmark = pytest.mark.any_postgres
+
 READ_AT = datetime(2025, 3, 4, 12, tzinfo=UTC)
 HOUR = datetime(2025, 3, 3, 14, tzinfo=UTC)
 GOOD = '{"chat_id": "chat-1", "created_at": "2025-03-03 09:10:00", "alias": "Ana Invented"}'

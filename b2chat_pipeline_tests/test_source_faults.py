@@ -30,6 +30,8 @@ from b2chat_pipeline.warehouse.budget import Limits
 from b2chat_pipeline.warehouse.connection import connect
 from b2chat_pipeline_tests.loading_support import Pipeline, hours_between, rows, running_pipeline, stored
 
+pytestmark = pytest.mark.any_postgres
+
 TOKEN = "/oauth/token"
 FIRST, LAST = date(2025, 3, 3), date(2025, 3, 5)
 NOW = datetime(2025, 3, 12, 18, tzinfo=UTC)

@@ -3,9 +3,13 @@
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import pytest
+
 from b2chat_pipeline.policy import request_share
 from b2chat_pipeline.simulator import FLAT_WEEK, World
 from b2chat_pipeline_tests.staleness_support import life
+
+pytestmark = pytest.mark.any_postgres
 
 WORLD = World(first_day=date(2025, 3, 3), zone=ZoneInfo("America/Bogota"), chats_per_day=20, weekly_shape=FLAT_WEEK)
 # A Friday at seven in the morning, after forty days.
