@@ -5,6 +5,7 @@ warehouse (`ingest/`), HTTP (`client.py`), paging. A field that may be absent ha
 a record, or a part of one, unusable has none. Unknown fields are ignored here and stay in the stored page.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,6 +14,11 @@ from msgspec import Struct
 Endpoint = Literal["/chats/export", "/contacts/export"]
 CHATS: Endpoint = "/chats/export"
 CONTACTS: Endpoint = "/contacts/export"
+# What each endpoint tells of; the first is what the records of its lists are.
+ENTITIES: Mapping[Endpoint, tuple[str, ...]] = {
+    CHATS: ("chats", "messages", "agents", "departments", "contacts"),
+    CONTACTS: ("contacts",),
+}
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 

@@ -16,12 +16,11 @@ from datetime import datetime, timedelta
 import psycopg
 from psycopg import Connection
 
-from b2chat_pipeline.b2chat.contract import Endpoint
+from b2chat_pipeline.b2chat.contract import ENTITIES, Endpoint
 from b2chat_pipeline.ingest.days import DayTold, days_told
 from b2chat_pipeline.ingest.loading import DayLoader, LoadError, PreparedDay, attempted, check_counts, total
 from b2chat_pipeline.ingest.reading import told_pages
 from b2chat_pipeline.ingest.received import Received
-from b2chat_pipeline.ingest.sync import ENTITIES
 from b2chat_pipeline.warehouse.books import EntityTotals, Sync, close_sync, open_sync, record_progress
 from b2chat_pipeline.warehouse.ledger import Rejected, put_aside, record_hash, write_ledger
 from b2chat_pipeline.warehouse.quarantine import Quarantined, resolve, stored_read_at
@@ -33,7 +32,6 @@ ENTERED = "entered by a replay of the quarantine"
 ARRIVED = "had arrived with a load of what was read later"
 UNTOLD = "has no key that can be read, and a later read of its hour told it no more"
 HOUR_LOADED = "fits since its hour was loaded again from the stored pages"
-_WHOLE = {"/chats/export": "chats", "/contacts/export": "contacts"}
 
 
 @dataclass
@@ -94,7 +92,7 @@ class _Again:
         for record in records:
             if record.hour_start is None:
                 self.replayed.failed[record.id] = "the hour it belongs to is not known"
-            elif record.entity == _WHOLE[self._endpoint]:
+            elif record.entity == ENTITIES[self._endpoint][0]:
                 self._one(record, record.hour_start)
             else:
                 parts[record.hour_start].append(record)

@@ -14,7 +14,7 @@ import psycopg
 from psycopg import Connection
 
 from b2chat_pipeline.b2chat.client import Answer, B2ChatClient
-from b2chat_pipeline.b2chat.contract import CHATS, Endpoint, NotAPageError, Page
+from b2chat_pipeline.b2chat.contract import ENTITIES, Endpoint, NotAPageError, Page
 from b2chat_pipeline.b2chat.decoding import decode_head, decode_page
 from b2chat_pipeline.b2chat.errors import BudgetExhausted, ContractError, RequestTimeout, TransientError
 from b2chat_pipeline.b2chat.paging import Position, Query, Step, Told, WalkError, advance, departures, shrink
@@ -136,7 +136,7 @@ class Reader:
 
     def _begin(self, read: Read, sync_id: str) -> tuple[Checkpoint, Position]:
         """Continue the read of a dead owner where there is one, else begin a new one."""
-        entity = _entity(read.query.endpoint)
+        entity = ENTITIES[read.query.endpoint][0]
         now = self._now()
         covering = None if read.window is None else read.window.end
         found = abandoned_checkpoints(self._connection, entity=entity, now=now, covering=covering)
@@ -220,10 +220,6 @@ def told_record(raw: bytes, endpoint: Endpoint, clock: AccountClock) -> tuple[Re
     """A raw record of a page with the instant it is listed by, and its key."""
     key, text = decode_head(raw, endpoint)
     return RecordTold(raw, clock.read(text).instant if text else None), key
-
-
-def _entity(endpoint: Endpoint) -> str:
-    return "chats" if endpoint == CHATS else "contacts"
 
 
 def _walk(query: Query, position: Position) -> _Walk:

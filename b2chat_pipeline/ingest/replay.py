@@ -16,12 +16,11 @@ from itertools import groupby
 
 from psycopg import Connection, IsolationLevel
 
-from b2chat_pipeline.b2chat.contract import Endpoint
+from b2chat_pipeline.b2chat.contract import ENTITIES, Endpoint
 from b2chat_pipeline.ingest.ahead import ahead
 from b2chat_pipeline.ingest.days import days_told
 from b2chat_pipeline.ingest.loading import DayLoader
 from b2chat_pipeline.ingest.reading import PageTold, told_pages
-from b2chat_pipeline.ingest.sync import ENTITIES
 from b2chat_pipeline.settings import OperatorError
 from b2chat_pipeline.warehouse.accounts import SYSTEM_USER
 from b2chat_pipeline.warehouse.books import Sync

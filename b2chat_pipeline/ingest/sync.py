@@ -14,7 +14,7 @@ import psycopg
 from psycopg import Connection
 
 from b2chat_pipeline.b2chat.client import B2ChatClient
-from b2chat_pipeline.b2chat.contract import CHATS, CONTACTS, Endpoint
+from b2chat_pipeline.b2chat.contract import CHATS, ENTITIES, Endpoint
 from b2chat_pipeline.b2chat.errors import B2ChatError, BudgetExhausted
 from b2chat_pipeline.ingest.ahead import ahead
 from b2chat_pipeline.ingest.days import DayTold, days_told
@@ -26,13 +26,6 @@ from b2chat_pipeline.warehouse.connection import WarehouseStoppedError, named, r
 from b2chat_pipeline.warehouse.ledger import Counts
 from b2chat_pipeline.warehouse.reads import HourRead, hours_read, record_hours_read, stored_pages
 from b2chat_pipeline.windows import AccountClock, Window
-
-# The entities that each side fills; the first is the one its reads belong to.
-ENTITIES: Mapping[Endpoint, tuple[str, ...]] = {
-    CHATS: ("chats", "messages", "agents", "departments", "contacts"),
-    CONTACTS: ("contacts",),
-}
-
 
 # Pages read before they are needed: enough to keep the connection busy, few enough to hold in memory.
 PAGES_AHEAD = 4
