@@ -14,8 +14,10 @@ import psycopg
 import pytest
 
 from b2chat_pipeline.b2chat.contract import CHATS
+from b2chat_pipeline.ingest.all_contacts import read_all_contacts
+from b2chat_pipeline.ingest.bookkeeping import BooksOpenError
 from b2chat_pipeline.ingest.loading import DayHeldUpError, LoadError
-from b2chat_pipeline.ingest.sync import BooksOpenError, Order, Outcome, run_sync
+from b2chat_pipeline.ingest.sync import Order, Outcome, run_sync
 from b2chat_pipeline.simulator import World
 from b2chat_pipeline.simulator.expectation import expected
 from b2chat_pipeline.warehouse.accounts import SYSTEM_USER
@@ -75,6 +77,11 @@ def assert_is_the_account(url: str) -> None:
 def logged(url: str) -> list[dict[str, object]]:
     with connect(url, purpose="compare") as connection:
         return rows(connection, "select distinct status, error_message from sync_logs order by 1")
+
+
+def errors(url: str) -> list[dict[str, object]]:
+    with connect(url, purpose="compare") as connection:
+        return rows(connection, "select error_code, message from error_logs")
 
 
 def execute(url: str, statement: LiteralString) -> None:
@@ -314,3 +321,44 @@ def test_a_connection_cut_at_any_commit_leaves_nothing_twice_and_nothing_out(
             if written == tables:
                 assert row_versions(url) == versions, cut
             assert {log["status"] for log in logged(url)} <= {"error", "partial", "success"}, cut
+
+
+@pytest.mark.parametrize("purpose", ["load", "read"])
+def test_a_read_of_all_contacts_that_the_database_stops_is_told_and_its_books_are_closed(
+    purpose: str, postgres_server: PostgresServer
+) -> None:
+    with postgres_server.database(migrated=True) as url, proxied(url, Cut(purpose, 1, "before")) as proxy:
+        with running_pipeline(proxy.url, WORLD, now=NOW) as pipeline, pipeline.tools() as tools:
+            stopped = read_all_contacts(tools, user_id=SYSTEM_USER, run_id="stopped")
+        (closed,) = logged(url)
+        (trace,) = errors(url)
+
+        with running_pipeline(url, WORLD, now=NOW) as pipeline, pipeline.tools() as tools:
+            again = read_all_contacts(tools, user_id=SYSTEM_USER, run_id="again")
+
+        assert isinstance(stopped.broken_off, WarehouseStoppedError)
+        unknown = ", so it is not known whether the page in hand was written" if purpose == "load" else ""
+        assert str(stopped.broken_off) == (
+            f"the database stopped the read of all contacts with OperationalError (no connection){unknown}: see the"
+            " PostgreSQL log, then materialize all_contacts again."
+        )
+        assert closed == {"status": "error", "error_message": str(stopped.broken_off)}
+        assert trace == {"error_code": "WarehouseStoppedError", "message": str(stopped.broken_off)}
+        assert again.status == "success"
+
+
+def test_a_read_of_all_contacts_tells_what_went_wrong_first_where_its_books_stay_open(database_url: str) -> None:
+    with (
+        running_pipeline(database_url, WORLD, now=NOW) as pipeline,
+        full_disk(database_url, "error_logs"),
+        full_disk(database_url, "contacts"),
+        pipeline.tools() as tools,
+        pytest.raises(BooksOpenError) as raised,
+    ):
+        read_all_contacts(tools, user_id=SYSTEM_USER, run_id="full")
+
+    first, second = str(raised.value).split(" Closing the books failed with ")
+    assert first.startswith("loading ")
+    assert second == (
+        "DiskFull (53100): free space on PostgreSQL's disk, then materialize all_contacts again, which closes them."
+    )

@@ -10,22 +10,25 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime
 
-from b2chat_pipeline.b2chat.contract import CONTACTS
+from b2chat_pipeline.b2chat.contract import CONTACTS, ENTITIES
 from b2chat_pipeline.b2chat.errors import B2ChatError, BudgetExhausted
 from b2chat_pipeline.b2chat.paging import Query
 from b2chat_pipeline.ingest.ahead import ahead
+from b2chat_pipeline.ingest.bookkeeping import Work, closing, stopping
 from b2chat_pipeline.ingest.days import DayTold
 from b2chat_pipeline.ingest.loading import DayLoader, LoadError, total_of
 from b2chat_pipeline.ingest.reading import PageTold, Read, Reader
 from b2chat_pipeline.ingest.received import Received
 from b2chat_pipeline.ingest.sync import PAGES_AHEAD, Tools
-from b2chat_pipeline.warehouse.books import close_sync, open_sync
+from b2chat_pipeline.warehouse.books import EntityTotals, Sync, open_sync
+from b2chat_pipeline.warehouse.connection import WarehouseStoppedError
 from b2chat_pipeline.warehouse.ledger import Counts
 from b2chat_pipeline.windows import AccountClock, Window
 
 # Older than the service.
 _EARLIEST = date(2000, 1, 1)
 _NO_HOUR_BEFORE = datetime(2000, 1, 2, tzinfo=UTC)
+_WORK = Work("the read of all contacts", unit="page", again="materialize all_contacts again")
 
 
 @dataclass
@@ -35,7 +38,7 @@ class FullRead:
     sync_id: str
     terms: Counter[str] = field(default_factory=Counter)
     failed: list[LoadError] = field(default_factory=list)
-    broken_off: B2ChatError | None = None
+    broken_off: B2ChatError | WarehouseStoppedError | None = None
     requests: int = 0
     pages: int = 0
 
@@ -56,44 +59,49 @@ class FullRead:
             return "success"
         return "partial" if self.counts.loaded or isinstance(self.broken_off, BudgetExhausted) else "error"
 
+    @property
+    def first_error(self) -> Exception | None:
+        """What went wrong first; a budget that ran out is nothing wrong."""
+        return next((error for error in self.errors if not isinstance(error, BudgetExhausted)), None)
+
+    def total(self, _entity: str) -> EntityTotals:
+        """What became of the contacts."""
+        return total_of([self.counts])
+
 
 def read_all_contacts(tools: Tools, *, user_id: str, run_id: str) -> FullRead:
-    """Read and load every contact. Trouble with the source or with a page is in the outcome, not raised; anything else
-    is raised after the books are closed.
+    """Read and load every contact. Trouble with the source, with a page or with the database is in the outcome, not
+    raised; anything else is raised after the books are closed.
+    Raises BooksOpenError where the database does not let them be closed, WarehouseStoppedError where not even opened.
     """
     query = _query(tools.clock.day_of(tools.now()))
-    sync = open_sync(
-        tools.books,
-        ("contacts",),
-        user_id=user_id,
-        operation="full",
-        run_id=run_id,
-        metadata={"endpoint": CONTACTS, "from": query.first.isoformat(), "to": query.last.isoformat()},
-        now=tools.now(),
-    )
-    outcome = FullRead(sync.id)
-    reader = Reader(tools.reading, tools.client, tools.clock, now=tools.now)
-    loader = DayLoader(tools.loading, CONTACTS, tools.clock, sync, now=tools.now)
-    unforeseen: BaseException | None = None
-    try:
-        _load(ahead(reader.pages_of(Read(query, None), sync.id), depth=PAGES_AHEAD), loader, tools.clock, outcome)
-    except B2ChatError as error:
-        outcome.broken_off = error
-    except BaseException as error:
-        unforeseen = error
-        raise
-    finally:
-        outcome.requests, outcome.pages = tools.client.requests, reader.pages
-        errors = (it for it in outcome.errors if not isinstance(it, BudgetExhausted))
-        close_sync(
+    with stopping(_WORK, tools.loading):
+        sync = open_sync(
             tools.books,
-            sync,
-            {"contacts": total_of([outcome.counts])},
-            status="error" if unforeseen else outcome.status,
-            error=unforeseen or next(errors, None),
+            ENTITIES[CONTACTS],
+            user_id=user_id,
+            operation="full",
+            run_id=run_id,
+            metadata={"endpoint": CONTACTS, "from": query.first.isoformat(), "to": query.last.isoformat()},
             now=tools.now(),
         )
+    outcome = FullRead(sync.id)
+    with closing(_WORK, tools.books, sync, outcome, tools.now):
+        _read(query, tools, sync, outcome)
     return outcome
+
+
+def _read(query: Query, tools: Tools, sync: Sync, outcome: FullRead) -> None:
+    reader = Reader(tools.reading, tools.client, tools.clock, now=tools.now)
+    loader = DayLoader(tools.loading, CONTACTS, tools.clock, sync, now=tools.now)
+    pages = reader.pages_of(Read(query, None), sync.id)
+    try:
+        with stopping(_WORK, tools.loading):
+            _load(ahead(pages, depth=PAGES_AHEAD), loader, tools.clock, outcome)
+    except (B2ChatError, WarehouseStoppedError) as error:
+        outcome.broken_off = error
+    finally:
+        outcome.requests, outcome.pages = tools.client.requests, reader.pages
 
 
 def _query(today: date) -> Query:

@@ -1,15 +1,15 @@
 """Runs records that were put aside through today's mapping again, in the write path of every load.
 
-Here belongs what becomes of an open record. Not here: the table (`warehouse/quarantine.py`), what fits (`contract.py`,
-`mapping.py`).
+Here belongs what becomes of an open record. Not here: the table (`warehouse/quarantine.py`), what fits
+(`b2chat/decoding.py`, `mapping.py`).
 
 A whole record, a chat or a full contact, is loaded from the quarantine itself, as of the time its page was asked for,
-so a row that was read later stays as it is. A part of a chat (a message, its agent, its contact) means nothing without
-the chat: the hour it belongs to is loaded again from its stored pages.
+so a row that was read later stays as it is. A part of a chat (a message, its agent, contact or department)
+means nothing without the chat: the hour it belongs to is loaded again from its stored pages.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -17,12 +17,14 @@ import psycopg
 from psycopg import Connection
 
 from b2chat_pipeline.b2chat.contract import ENTITIES, Endpoint
+from b2chat_pipeline.ingest.bookkeeping import Work, closing, stopping
 from b2chat_pipeline.ingest.days import DayTold, days_told
-from b2chat_pipeline.ingest.loading import DayLoader, LoadError, PreparedDay, attempted, check_counts, total
+from b2chat_pipeline.ingest.loading import DayLoader, LoadError, PreparedDay, attempted, check_counts, total, total_of
 from b2chat_pipeline.ingest.reading import told_pages
-from b2chat_pipeline.ingest.received import Received
-from b2chat_pipeline.warehouse.books import EntityTotals, Sync, close_sync, open_sync, record_progress
-from b2chat_pipeline.warehouse.ledger import Rejected, put_aside, record_hash, write_ledger
+from b2chat_pipeline.ingest.received import Received, Tally
+from b2chat_pipeline.warehouse.books import EntityTotals, Sync, open_sync, record_progress
+from b2chat_pipeline.warehouse.connection import named, remedy
+from b2chat_pipeline.warehouse.ledger import Counts, Rejected, put_aside, record_hash, write_ledger
 from b2chat_pipeline.warehouse.quarantine import Quarantined, resolve, stored_read_at
 from b2chat_pipeline.warehouse.reads import applied_reads, as_received, hours_read, stored_pages
 from b2chat_pipeline.warehouse.write import lock_day
@@ -32,6 +34,7 @@ ENTERED = "entered by a replay of the quarantine"
 ARRIVED = "had arrived with a load of what was read later"
 UNTOLD = "has no key that can be read, and a later read of its hour told it no more"
 HOUR_LOADED = "fits since its hour was loaded again from the stored pages"
+_WORK = Work("the replay of the quarantine", unit="record", again="run `b2chat quarantine replay` again")
 
 
 @dataclass
@@ -55,24 +58,23 @@ class Workplace:
 
 
 def replay(endpoint: Endpoint, records: Sequence[Quarantined], place: Workplace) -> Replayed:
-    """Try open records of one endpoint again, under a sync of their own. Trouble with a record is not raised."""
-    sync = open_sync(
-        place.books,
-        ENTITIES[endpoint],
-        user_id=place.user_id,
-        operation="manual",
-        run_id="",
-        metadata={"endpoint": endpoint, "quarantined": len(records)},
-        now=place.now(),
-    )
+    """Try open records of one endpoint again, under a sync of their own. Trouble with a record is not raised.
+
+    Raises WarehouseStoppedError, and BooksOpenError where the books cannot even be closed.
+    """
+    with stopping(_WORK, place.loading):
+        sync = open_sync(
+            place.books,
+            ENTITIES[endpoint],
+            user_id=place.user_id,
+            operation="manual",
+            run_id="",
+            metadata={"endpoint": endpoint, "quarantined": len(records)},
+            now=place.now(),
+        )
     again = _Again(endpoint, place, sync)
-    try:
+    with closing(_WORK, place.books, sync, again, place.now), stopping(_WORK, place.loading):
         again.run(records)
-    except BaseException as error:
-        close_sync(place.books, sync, again.totals, status="error", error=error, now=place.now())
-        raise
-    status = "partial" if again.replayed.failed else "success"
-    close_sync(place.books, sync, again.totals, status=status, error=None, now=place.now())
     return again.replayed
 
 
@@ -84,8 +86,19 @@ class _Again:
         self._place = place
         self._sync = sync
         self._loader = DayLoader(place.loading, endpoint, place.clock, sync, now=place.now)
+        self._counts = defaultdict[str, list[Counts]](list)
         self.replayed = Replayed()
-        self.totals: dict[str, EntityTotals] = {}
+
+    @property
+    def status(self) -> str:
+        return "partial" if self.replayed.failed else "success"
+
+    @property
+    def first_error(self) -> None:
+        return None  # what stood in the way of a record is told beside it
+
+    def total(self, entity: str) -> EntityTotals:
+        return total_of(self._counts[entity])
 
     def run(self, records: Sequence[Quarantined]) -> None:
         parts = defaultdict[datetime, list[Quarantined]](list)
@@ -101,17 +114,19 @@ class _Again:
 
     def _one(self, record: Quarantined, hour: datetime) -> None:
         try:
-            resolution = attempted(lambda: self._transaction(record, hour))
+            resolution, tally = attempted(lambda: self._transaction(record, hour))
         except LoadError as error:
             self.replayed.failed[record.id] = str(error)
         except psycopg.Error as error:
-            # PostgreSQL's own text may quote the row.
-            self.replayed.failed[record.id] = f"{type(error).__name__} ({error.sqlstate or 'no connection'})"
+            if self._place.loading.closed:
+                raise
+            self.replayed.failed[record.id] = f"{named(error)}: {remedy(error)}, then {_WORK.again}"
         else:
+            self._count(tally)
             self._note(record, resolution)
 
-    def _transaction(self, record: Quarantined, hour: datetime) -> str | None:
-        """Load one whole record; how it is resolved by that, or None where it still does not fit."""
+    def _transaction(self, record: Quarantined, hour: datetime) -> tuple[str | None, Tally]:
+        """Load one whole record: how that resolves it, or None where it still does not fit; and its counts."""
         connection, now = self._place.loading, self._place.now()
         window, day = Window(hour, hour + timedelta(hours=1)), self._place.clock.day_of(hour)
         received = Received(as_received(record.raw_record), record.read_at, hour)
@@ -136,7 +151,7 @@ class _Again:
                 resolve(connection, record.id, resolution, now=now)
             totals = {entity: total(tally, entity) for entity in self._sync.log_ids}
             record_progress(connection, self._sync, totals, watermark=window.start)
-        return resolution
+        return resolution, tally
 
     def _hour(self, hour: datetime, records: Sequence[Quarantined]) -> None:
         """Load an hour again from its stored pages, and see which of its open records are refused no more."""
@@ -152,6 +167,7 @@ class _Again:
         if loaded.failed:
             self.replayed.failed |= {record.id: str(loaded.failed[hour]) for record in records}
             return
+        self._count(loaded.tally)
         for record in records:
             resolution = None if (record.entity, record.record_hash) in refused else HOUR_LOADED
             if resolution is not None:
@@ -166,6 +182,10 @@ class _Again:
             return None
         pages = told_pages(stored_pages(connection, read.sync_id, self._endpoint), self._endpoint, self._place.clock)
         return next(days_told(list(pages), [Window(hour, hour + timedelta(hours=1))], self._place.clock), None)
+
+    def _count(self, tally: Mapping[tuple[str, datetime], Counts]) -> None:
+        for (entity, _), counts in tally.items():
+            self._counts[entity].append(counts)
 
     def _note(self, record: Quarantined, resolution: str | None) -> None:
         if resolution is None:

@@ -10,19 +10,18 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-import psycopg
 from psycopg import Connection
 
 from b2chat_pipeline.b2chat.client import B2ChatClient
 from b2chat_pipeline.b2chat.contract import CHATS, ENTITIES, Endpoint
 from b2chat_pipeline.b2chat.errors import B2ChatError, BudgetExhausted
 from b2chat_pipeline.ingest.ahead import ahead
+from b2chat_pipeline.ingest.bookkeeping import Work, closing, stopping
 from b2chat_pipeline.ingest.days import DayTold, days_told
 from b2chat_pipeline.ingest.loading import DayLoaded, DayLoader, LoadError, PreparedDay, total_of
 from b2chat_pipeline.ingest.reading import PageTold, Reader, plan_reads, told_pages
-from b2chat_pipeline.settings import OperatorError
-from b2chat_pipeline.warehouse.books import EntityTotals, Sync, close_sync, error_text, open_sync
-from b2chat_pipeline.warehouse.connection import WarehouseStoppedError, named, remedy
+from b2chat_pipeline.warehouse.books import EntityTotals, Sync, open_sync
+from b2chat_pipeline.warehouse.connection import WarehouseStoppedError
 from b2chat_pipeline.warehouse.ledger import Counts
 from b2chat_pipeline.warehouse.reads import HourRead, hours_read, record_hours_read, stored_pages
 from b2chat_pipeline.windows import AccountClock, Window
@@ -35,10 +34,6 @@ PagesTold = Generator[PageTold, None, None]
 
 class NothingStoredError(LoadError):
     """An hour was to be loaded from stored pages, but no stored read covers it."""
-
-
-class BooksOpenError(OperatorError):
-    """A sync came to its end, but the database did not take that down. The text begins with what went wrong first."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +70,15 @@ class Outcome:
         stopped = all(isinstance(error, BudgetExhausted) for error in self.failed.values())
         return "partial" if self.told or stopped else "error"
 
+    @property
+    def first_error(self) -> Exception | None:
+        """What went wrong first; a budget that ran out is nothing wrong."""
+        return next((error for error in self.failed.values() if not isinstance(error, BudgetExhausted)), None)
+
+    def total(self, entity: str) -> EntityTotals:
+        """What became of an entity's records in all hours."""
+        return total_of([hour[entity] for hour in self.counts.values() if entity in hour])
+
 
 @dataclass(frozen=True)
 class Tools:
@@ -93,18 +97,12 @@ def run_sync(order: Order, tools: Tools) -> Outcome:
     day or with the database is recorded in the outcome, not raised; anything else is raised after the books are closed.
     Raises BooksOpenError where the database does not let them be closed, WarehouseStoppedError where not even opened.
     """
-    try:
+    work = _work(order)
+    with stopping(work, tools.loading):
         sync = _open(order, tools)
-    except psycopg.OperationalError as error:
-        raise _stopped(order, tools, error) from None
     outcome = Outcome(sync.id)
-    try:
-        _Running(order, tools, sync, outcome).run()
-    except BaseException as error:
-        _close(tools, sync, outcome, "error", error)
-        raise
-    first = next((error for error in outcome.failed.values() if not isinstance(error, BudgetExhausted)), None)
-    _close(tools, sync, outcome, outcome.status, first)
+    with closing(work, tools.books, sync, outcome, tools.now):
+        _Running(order, tools, sync, outcome).run(work)
     return outcome
 
 
@@ -119,15 +117,16 @@ class _Running:
         self._loader = DayLoader(tools.loading, order.endpoint, tools.clock, sync, now=tools.now)
         self._sync = sync
 
-    def run(self) -> None:
+    def run(self, work: Work) -> None:
         try:
-            if self._order.read:
-                self._read()
-            else:
-                self._replay()
-        except psycopg.OperationalError as error:
+            with stopping(work, self._tools.loading):
+                if self._order.read:
+                    self._read()
+                else:
+                    self._replay()
+        except WarehouseStoppedError as error:
             hours = [hour.start for hour in self._order.hours]
-            self._fail((hour for hour in hours if not self._is_done(hour)), _stopped(self._order, self._tools, error))
+            self._fail((hour for hour in hours if not self._is_done(hour)), error)
         finally:
             self._outcome.requests, self._outcome.pages = self._tools.client.requests, self._reader.pages
 
@@ -229,29 +228,7 @@ def _open(order: Order, tools: Tools) -> Sync:
     )
 
 
-def _stopped(order: Order, tools: Tools, error: psycopg.OperationalError) -> WarehouseStoppedError:
+def _work(order: Order) -> Work:
     first, last = min(hour.start for hour in order.hours), max(hour.end for hour in order.hours)
-    # Nobody knows what became of a COMMIT whose answer did not come.
-    unknown = ", so it is not known whether the day in hand was written" if tools.loading.closed else ""
-    return WarehouseStoppedError(
-        f"the database stopped the sync of {order.endpoint} {first.isoformat()} .. {last.isoformat()} with"
-        f" {named(error)}{unknown}: {remedy(error)}, then materialize these hours again."
-    ).with_traceback(error.__traceback__)
-
-
-def _close(tools: Tools, sync: Sync, outcome: Outcome, status: str, error: BaseException | None) -> None:
-    totals = {entity: _entity_total(outcome, entity) for entity in sync.log_ids}
-    try:
-        close_sync(tools.books, sync, totals, status=status, error=error, now=tools.now())
-    except psycopg.OperationalError as refusal:
-        if error is not None and not isinstance(error, Exception):
-            return  # an interruption stays one
-        first = "All hours were done." if error is None else error_text(error)
-        raise BooksOpenError(
-            f"{first} Closing the books failed with {named(refusal)}: {remedy(refusal)}, then materialize these"
-            " hours again, which closes them."
-        ) from error
-
-
-def _entity_total(outcome: Outcome, entity: str) -> EntityTotals:
-    return total_of([hour[entity] for hour in outcome.counts.values() if entity in hour])
+    name = f"the sync of {order.endpoint} {first.isoformat()} .. {last.isoformat()}"
+    return Work(name, unit="day", again="materialize these hours again")
