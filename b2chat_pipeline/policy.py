@@ -17,6 +17,9 @@ Operation = Literal["full", "incremental", "manual"]
 # together the other two leave 5 % that only it can reach.
 SHARES: Mapping[RequestClass, float] = {"hourly": 1.0, "reread": 0.35, "backfill": 0.60}
 
+# Records that a page is asked to hold; the first of them is the last one of the page before.
+PAGE_SIZE = 200
+
 _SCHEDULED = ("dagster/schedule_name", "dagster/sensor_name", "dagster/from_automation_condition")
 
 
@@ -52,8 +55,6 @@ REREAD_LATENCY = timedelta(minutes=10)
 SETTLED_AFTER = timedelta(days=2)
 _SLACK = REREAD_TICK + REREAD_LATENCY
 _NEVER = datetime(9999, 1, 1, tzinfo=UTC)
-# A page holds 200 records, and overlaps the one before by one of them.
-_NEW_PER_PAGE = 199
 _DAY = timedelta(days=1)
 
 
@@ -88,7 +89,7 @@ class CreationDay:
     @property
     def requests(self) -> int:
         """What reading it again costs: its pages, and one for the token, or for the list that ends beyond it."""
-        return -(-self.chats // _NEW_PER_PAGE) + 1
+        return -(-self.chats // (PAGE_SIZE - 1)) + 1
 
 
 @dataclass(frozen=True)

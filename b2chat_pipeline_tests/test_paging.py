@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from b2chat_pipeline.b2chat.contract import CHATS, CONTACTS
 from b2chat_pipeline.b2chat.limits import SMALLEST_PAGE
 from b2chat_pipeline.b2chat.paging import (
-    PAGE_SIZE,
     WALKS,
     MissingRecordsError,
     Order,
@@ -25,6 +24,7 @@ from b2chat_pipeline.b2chat.paging import (
     departures,
     shrink,
 )
+from b2chat_pipeline.policy import PAGE_SIZE
 from b2chat_pipeline.windows import Window
 
 START = datetime(2025, 3, 3, tzinfo=UTC)

@@ -27,11 +27,11 @@ from msgspec.structs import replace
 from b2chat_pipeline.b2chat.contract import CHATS, Endpoint
 from b2chat_pipeline.b2chat.drift import Departure
 from b2chat_pipeline.b2chat.limits import SMALLEST_PAGE
+from b2chat_pipeline.policy import PAGE_SIZE
 from b2chat_pipeline.windows import Window
 
 Order = Literal["asc", "desc"]
 ContactClock = Literal["updated", "created"]
-PAGE_SIZE = 200
 # A list that moved under this many walks is then taken as it comes.
 WALKS = 3
 
