@@ -95,7 +95,7 @@ class DayLoader:
             return DayLoaded(tally=self._attempted(prepared))
         except LoadError as error:
             apart = [] if isinstance(error, DayHeldUpError) else self._hours_apart(prepared.day)
-            if len(apart) < 2:
+            if not apart:
                 return DayLoaded(failed={hour.start: error for hour in prepared.day.hours})
         tally: dict[tuple[str, datetime], Counts] = {}
         failed: dict[datetime, LoadError] = {}
@@ -107,10 +107,12 @@ class DayLoader:
         return DayLoaded(tally, failed)
 
     def _hours_apart(self, day: DayRead) -> list[DayTold]:
-        """The hours of a day, each by itself; none where PostgreSQL is gone.
+        """The hours of a day, each by itself; none where it has but one, or where PostgreSQL is gone.
 
         From the stored pages, since the records were let go of once they had been decoded.
         """
+        if len(day.hours) == 1:
+            return []
         pages = stored_pages(self._connection, day.sync_id, self._endpoint)
         try:
             whole = next(days_told(told_pages(pages, self._endpoint, self._clock), day.hours, self._clock), None)
