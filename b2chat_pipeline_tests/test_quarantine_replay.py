@@ -165,9 +165,11 @@ def test_the_ledger_and_the_books_count_a_replay(database_url: str) -> None:
              where s.metadata ? 'quarantined'
         """
         booked = {str(row["entity"]): row for row in rows(connection, query)}
+        (state,) = rows(connection, "select total_records, failed_records from sync_states where entity_type = 'chats'")
 
     assert (booked["chats"]["received"], booked["chats"]["inserted"], booked["chats"]["status"]) == (1, 1, "success")
     assert booked["messages"]["inserted"] == len(ACCOUNT.messages[ODD])
+    assert state == {"total_records": 1, "failed_records": 0}
 
 
 def test_the_groups_hold_counts_and_no_record(database_url: str) -> None:
