@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from b2chat_pipeline.assets.columns import table_metadata
-from b2chat_pipeline.assets.shell import USER_TAG
+from b2chat_pipeline.assets.shell import USER_TAG, causes, failing_in_one_sentence
 from b2chat_pipeline.assets.sides import OWNERS, POOL
-from b2chat_pipeline.b2chat.errors import B2ChatError
 from b2chat_pipeline.policy import full_read_is_due
 from b2chat_pipeline.resources import B2ChatResource, WarehouseResource
-from b2chat_pipeline.settings import OperatorError
 
 if TYPE_CHECKING:
     from b2chat_pipeline.ingest.all_contacts import FullRead
@@ -62,16 +60,10 @@ def is_due_at(warehouse: WarehouseResource, at: datetime) -> bool:
 def _read(context: dg.AssetExecutionContext, warehouse: WarehouseResource, b2chat: B2ChatResource) -> "FullRead":
     from b2chat_pipeline.ingest.all_contacts import read_all_contacts
     from b2chat_pipeline.warehouse.accounts import user_id
-    from b2chat_pipeline.warehouse.books import error_text
 
-    try:
-        with b2chat.tools(warehouse, "backfill") as tools:
-            user = user_id(tools.books, context.run.tags.get(USER_TAG))
-            return read_all_contacts(tools, user_id=user, run_id=context.run.run_id)
-    except (OperatorError, B2ChatError) as error:
-        raise dg.Failure(str(error), allow_retries=False) from None
-    except Exception as error:  # noqa: BLE001 - whatever it is, Dagster would keep its text for all to read
-        raise dg.Failure(error_text(error), allow_retries=False) from None
+    with failing_in_one_sentence(), b2chat.tools(warehouse, "backfill") as tools:
+        user = user_id(tools.books, context.run.tags.get(USER_TAG))
+        return read_all_contacts(tools, user_id=user, run_id=context.run.run_id)
 
 
 def _result(read: "FullRead") -> dg.MaterializeResult[None]:
@@ -87,10 +79,9 @@ def _result(read: "FullRead") -> dg.MaterializeResult[None]:
     }
     if not read.errors:
         return dg.MaterializeResult(metadata=metadata)
-    causes = " ".join(dict.fromkeys(str(error) for error in read.errors))
     raise dg.Failure(
         f"not all contacts are loaded: {read.counts.loaded} of {read.counts.received} told in {read.pages} pages."
-        f" {causes}",
+        f" {causes(read.errors)}",
         metadata=metadata,
         # It stays due, so the schedule asks for it again.
         allow_retries=False,

@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from b2chat_pipeline.assets.columns import table_metadata
-from b2chat_pipeline.assets.shell import USER_TAG
+from b2chat_pipeline.assets.shell import USER_TAG, causes, failing_in_one_sentence
 from b2chat_pipeline.assets.sides import OWNERS, POOL
 from b2chat_pipeline.b2chat.contract import CHATS
-from b2chat_pipeline.b2chat.errors import B2ChatError
 from b2chat_pipeline.partitions import windows_of
 from b2chat_pipeline.policy import RereadPlan, operation, reread_class
 from b2chat_pipeline.resources import B2ChatResource, WarehouseResource
-from b2chat_pipeline.settings import OperatorError
 from b2chat_pipeline.windows import AccountClock, Window, hours_of
 
 if TYPE_CHECKING:
@@ -121,15 +119,8 @@ def chat_updates(partitions: dg.DailyPartitionsDefinition) -> dg.AssetsDefinitio
     def update_chats(
         context: dg.AssetExecutionContext, warehouse: WarehouseResource, b2chat: B2ChatResource
     ) -> Iterator[dg.MaterializeResult[None]]:
-        from b2chat_pipeline.warehouse.books import error_text
-
-        try:
-            with b2chat.tools(warehouse, reread_class(context.run.tags)) as tools:
-                reread = _reread(context, tools, per_day=b2chat.requests_per_day(tools.books))
-        except (OperatorError, B2ChatError) as error:
-            raise dg.Failure(str(error), allow_retries=False) from None
-        except Exception as error:  # noqa: BLE001 - whatever it is, Dagster would keep its text for all to read
-            raise dg.Failure(error_text(error), allow_retries=False) from None
+        with failing_in_one_sentence(), b2chat.tools(warehouse, reread_class(context.run.tags)) as tools:
+            reread = _reread(context, tools, per_day=b2chat.requests_per_day(tools.books))
         yield _result(context, reread)
 
     return update_chats
@@ -185,9 +176,9 @@ def _result(context: dg.AssetExecutionContext, reread: _Reread) -> dg.Materializ
     for key in reread.hours.keys() - bad.keys():
         metadata = reread.metadata(key)
         context.log_event(dg.AssetMaterialization("chat_updates", partition=key, metadata=metadata))
-    causes = " ".join(dict.fromkeys(str(error) for errors in bad.values() for error in errors))
+    why = causes(error for errors in bad.values() for error in errors)
     raise dg.Failure(
-        f"{len(bad)} of {len(reread.hours)} days were not read again: {', '.join(bad)}. {causes}",
+        f"{len(bad)} of {len(reread.hours)} days were not read again: {', '.join(bad)}. {why}",
         metadata=summary,
         # Days that failed are still due, so the schedule asks for them again.
         allow_retries=False,

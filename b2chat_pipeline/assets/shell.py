@@ -3,7 +3,8 @@
 Here belongs the translation between Dagster and the library, once for all assets. Not here: any decision about data.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -86,31 +87,43 @@ def sync_hours(
 def _sync(
     context: dg.AssetExecutionContext, warehouse: WarehouseResource, b2chat: B2ChatResource, side: SideRun
 ) -> "Outcome":
-    """Do the work. What an operator has to put right first ends the run with the one sentence that says so.
-
-    So does what nobody foresaw: the text of a library, such as PostgreSQL's "failing row contains", may quote a record.
-    """
     from b2chat_pipeline.ingest.sync import Order, run_sync
     from b2chat_pipeline.warehouse.accounts import user_id
-    from b2chat_pipeline.warehouse.books import error_text
 
     tags = context.run.tags
+    with failing_in_one_sentence(), b2chat.tools(warehouse, request_class(tags)) as tools:
+        order = Order(
+            endpoint=side.endpoint,
+            hours=list(side.windows.values()),
+            read=side.reads,
+            load=side.loads,
+            user_id=user_id(tools.books, tags.get(USER_TAG)),
+            operation=operation(tags),
+            run_id=context.run.run_id,
+        )
+        return run_sync(order, tools)
+
+
+@contextmanager
+def failing_in_one_sentence() -> Iterator[None]:
+    """What an operator has to put right first ends the step with the one sentence that says so.
+
+    So does what nobody foresaw: the text of a library, such as PostgreSQL's "failing row contains", may quote a record,
+    and Dagster would keep it for all to read.
+    """
+    from b2chat_pipeline.warehouse.books import error_text
+
     try:
-        with b2chat.tools(warehouse, request_class(tags)) as tools:
-            order = Order(
-                endpoint=side.endpoint,
-                hours=list(side.windows.values()),
-                read=side.reads,
-                load=side.loads,
-                user_id=user_id(tools.books, tags.get(USER_TAG)),
-                operation=operation(tags),
-                run_id=context.run.run_id,
-            )
-            return run_sync(order, tools)
+        yield
     except (OperatorError, B2ChatError) as error:
         raise dg.Failure(str(error), allow_retries=False) from None
-    except Exception as error:  # noqa: BLE001 - whatever it is, Dagster would keep its text for all to read
+    except Exception as error:  # noqa: BLE001 - whatever it is
         raise dg.Failure(error_text(error), allow_retries=False) from None
+
+
+def causes(errors: Iterable[Exception]) -> str:
+    """The sentences of some errors, each once."""
+    return " ".join(dict.fromkeys(str(error) for error in errors))
 
 
 def _credit(context: dg.AssetExecutionContext, side: SideRun, outcome: "Outcome") -> None:
@@ -144,9 +157,8 @@ def _failure(side: SideRun, outcome: "Outcome", summary: Mapping[str, int | floa
     named = ", ".join(list(bad)[:NAMED_HOURS]) + (
         f" and {len(bad) - NAMED_HOURS} more" if len(bad) > NAMED_HOURS else ""
     )
-    causes = " ".join(dict.fromkeys(str(error) for error in bad.values()))
     return dg.Failure(
-        f"{len(bad)} of {len(side.windows)} hours of {side.endpoint} are not loaded: {named}. {causes}",
+        f"{len(bad)} of {len(side.windows)} hours of {side.endpoint} are not loaded: {named}. {causes(bad.values())}",
         metadata={**summary, "failed_hours": dg.MetadataValue.json(list(bad))},
         # Retrying is for crashes; an hour that failed is asked for again when its cause is gone.
         allow_retries=False,

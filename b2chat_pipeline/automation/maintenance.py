@@ -7,8 +7,9 @@ import os
 
 import dagster as dg
 
+from b2chat_pipeline.assets.shell import failing_in_one_sentence
 from b2chat_pipeline.resources import WarehouseResource, utc_now
-from b2chat_pipeline.settings import Account, OperatorError, read_raw_retention
+from b2chat_pipeline.settings import Account, read_raw_retention
 
 # At night, and not at the minute of the hourly load.
 _CRON = "37 3 * * *"
@@ -20,12 +21,9 @@ def drop_old_pages(context: dg.OpExecutionContext, warehouse: WarehouseResource)
     from b2chat_pipeline.warehouse.accounts import stored_settings
     from b2chat_pipeline.warehouse.retention import retain_raw_pages
 
-    try:
-        with warehouse.connect("retention") as connection:
-            keep = read_raw_retention(os.environ, stored_settings(connection))
-            done = retain_raw_pages(connection, keep=keep, now=utc_now())
-    except OperatorError as error:
-        raise dg.Failure(str(error), allow_retries=False) from None
+    with failing_in_one_sentence(), warehouse.connect("retention") as connection:
+        keep = read_raw_retention(os.environ, stored_settings(connection))
+        done = retain_raw_pages(connection, keep=keep, now=utc_now())
     context.add_output_metadata(
         {
             "dropped": ", ".join(done.dropped),
