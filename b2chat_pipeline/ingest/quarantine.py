@@ -181,7 +181,7 @@ class _Again:
         if read is None:
             return None
         pages = told_pages(stored_pages(connection, read.sync_id, self._endpoint), self._endpoint, self._place.clock)
-        return next(days_told(list(pages), [Window(hour, hour + timedelta(hours=1))], self._place.clock), None)
+        return next(days_told(pages, [Window(hour, hour + timedelta(hours=1))], self._place.clock), None)
 
     def _count(self, tally: Mapping[tuple[str, datetime], Counts]) -> None:
         for (entity, _), counts in tally.items():

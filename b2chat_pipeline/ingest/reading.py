@@ -207,13 +207,40 @@ def _contract_error(problem: str, query: Query, answer: Answer) -> ContractError
 
 
 def told_pages(pages: Iterable[StoredPage], endpoint: Endpoint, clock: AccountClock) -> Generator[PageTold, None, None]:
-    """The records of stored pages. Answers that were no pages are stored among them, as evidence, and left out."""
+    """The records of stored pages, which settle what they settled when they were read, so that days can be handed on.
+
+    Answers that were no pages are stored among them, as evidence, and left out.
+    """
+    settling = _Settling()
     for page in pages:
         try:
             records = decode_page(page.body, endpoint).records
         except NotAPageError:
             continue
-        yield PageTold(page, [told_record(raw, endpoint, clock)[0] for raw in records], None)
+        told = [told_record(raw, endpoint, clock) for raw in records]
+        yield PageTold(page, [record for record, _ in told], settling.before(told))
+
+
+class _Settling:
+    """Up to which moment stored pages have told a list completely: they do as long as it is told oldest first, and each
+    page begins with the last record of the one before. After that, nobody knows which walk a page belongs to.
+    """
+
+    def __init__(self) -> None:
+        self._last: tuple[datetime | None, str | None] | None = None
+        self._holds = True
+
+    def before(self, told: Sequence[tuple[RecordTold, str | None]]) -> datetime | None:
+        """The moment after one more page."""
+        keys = [key for _, key in told]
+        instants = [record.instant for record, _ in told if record.instant]
+        if self._last is not None:
+            latest, key = self._last
+            self._holds = self._holds and keys[:1] == [key]
+            instants = [latest, *instants] if latest else instants
+        self._holds = self._holds and instants == sorted(instants)
+        self._last = (instants[-1] if instants else None, keys[-1] if keys else None)
+        return self._last[0] if self._holds else None
 
 
 def told_record(raw: bytes, endpoint: Endpoint, clock: AccountClock) -> tuple[RecordTold, str | None]:

@@ -9,8 +9,8 @@ the pages and the live tables are those of one moment, so loads that go on meanw
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import groupby
 
@@ -20,7 +20,7 @@ from b2chat_pipeline.b2chat.contract import ENTITIES, Endpoint
 from b2chat_pipeline.ingest.ahead import ahead
 from b2chat_pipeline.ingest.days import days_told
 from b2chat_pipeline.ingest.loading import DayLoader
-from b2chat_pipeline.ingest.reading import PageTold, told_pages
+from b2chat_pipeline.ingest.reading import told_pages
 from b2chat_pipeline.settings import OperatorError
 from b2chat_pipeline.warehouse.accounts import SYSTEM_USER
 from b2chat_pipeline.warehouse.books import Sync
@@ -159,7 +159,7 @@ def _load(one: _Pass, place: Place, advance: Callable[[int], None]) -> None:
     entities = ENTITIES[one.endpoint]
     sync = Sync(dict.fromkeys(entities, one.sync_id), entities[0], SYSTEM_USER, "", place.now())
     loader = DayLoader(place.side, one.endpoint, place.clock, sync, now=place.now)
-    pages = _settling(told_pages(stored_pages(place.live, one.sync_id, one.endpoint), one.endpoint, place.clock))
+    pages = told_pages(stored_pages(place.live, one.sync_id, one.endpoint), one.endpoint, place.clock)
     days = days_told(pages, one.hours, place.clock)
     loaded: set[datetime] = set()
     for prepared in ahead((loader.prepare(day) for day in days), depth=1):
@@ -173,15 +173,3 @@ def _load(one: _Pass, place: Place, advance: Callable[[int], None]) -> None:
     gone = [hour.start for hour in one.hours if hour.start not in loaded]
     if gone:
         raise _pages_gone(entities[0], gone, place.clock)
-
-
-def _settling(pages: Iterable[PageTold]) -> Generator[PageTold, None, None]:
-    """Pages that settle the days before them as long as the list is told oldest first, as they did when read."""
-    last: datetime | None = None
-    in_order = True
-    for page in pages:
-        instants = [record.instant for record in page.records if record.instant]
-        told = [last, *instants] if last else instants
-        in_order = in_order and told == sorted(told)
-        last = told[-1] if told else None
-        yield replace(page, settled_before=last if in_order else None)
