@@ -24,7 +24,6 @@ def contacts_schedule(account: Account) -> dg.ScheduleDefinition:
         description="Reads every contact of the account.",
         tags={REREAD_TAG: "true"},
     )
-
     first_hour_ends = AccountClock(account.zone).day_window(account.first_day).start + timedelta(hours=1)
 
     @dg.schedule(

@@ -1,7 +1,7 @@
 """Whether the body of an answer arrived whole, and is a JSON object at all.
 
 Cut bodies are transient and read again; whole ones of another kind are contract errors, kept as received. Not here:
-which keys the object holds (`contract.py`).
+which keys the object holds (`decoding.py`).
 """
 
 import codecs

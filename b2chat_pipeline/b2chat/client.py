@@ -1,6 +1,6 @@
 """The B2Chat client: one call brings one raw page, through tokens, budget, time-outs and retries.
 
-Here belongs the order in which these act. Not here: paging, the meaning of a page (`contract.py`), counting the budget
+Here belongs the order in which these act. Not here: paging, the meaning of a page (`decoding.py`), counting the budget
 (`RequestBudget` is implemented by the warehouse), or any storing.
 """
 

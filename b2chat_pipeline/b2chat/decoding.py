@@ -5,8 +5,7 @@ a body is an answer at all (`body.py`), unknown fields (`drift.py`).
 
 A record that fits costs one call of the decoder. Only one that is refused is read again by the standard parser and
 looked at part by part: a message, the agent, the contact or the department that does not fit is put aside alone, and
-the rest of the chat loads. Characters that PostgreSQL's text does not take (NUL, lone surrogates)
-become U+FFFD.
+the rest of the chat loads. Characters that PostgreSQL's text does not take (NUL, lone surrogates) become U+FFFD.
 """
 
 import json

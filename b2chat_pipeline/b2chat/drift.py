@@ -1,7 +1,8 @@
 """Fields that the API tells and the contract does not know: found at next to no cost while records are decoded.
 
 Here belongs decoding with a watch on unknown fields, and the names under which departures from the contract are kept.
-Not here: what fits (`decoding.py`), values (`ingest/drift.py`). Nothing here keeps a value that a person wrote.
+Not here: what fits (`decoding.py`), which values are known (`ingest/vocabulary.py`). Nothing here keeps a value that a
+person wrote.
 """
 
 import json

@@ -1,7 +1,7 @@
 """One HTTP exchange with the API: a request goes out, a status and a whole body come back, or a typed error.
 
 Here belong the connection, its time-outs and what its failures are called. Not here: tokens, the request budget and
-retries (`client.py`), or what a page contains (`contract.py`).
+retries (`client.py`), or what a page contains (`decoding.py`).
 """
 
 import contextlib

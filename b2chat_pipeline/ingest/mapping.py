@@ -1,7 +1,7 @@
 """What a chat means in the warehouse: a typed record becomes rows, or is put aside with a reason.
 
 Here belongs the column mapping of chats and their messages, and nothing that needs a database. Not here: decoding
-(`b2chat/contract.py`), contacts (`people.py`), deciding whether a row is new or changed (`chats.py`). Absent and empty
+(`b2chat/decoding.py`), contacts (`people.py`), deciding whether a row is new or changed (`chats.py`). Absent and empty
 text both mean "not told" and become NULL.
 """
 

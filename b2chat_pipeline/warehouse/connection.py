@@ -14,8 +14,6 @@ LOCK_TIMEOUT = "60s"
 _SEARCH_PATH = "public,ops"
 # The revision that this code reads and writes; the tests hold it against the newest migration.
 REVISION = "0009"
-
-
 # What mends trouble that no record is to blame for.
 _REMEDIES: tuple[tuple[type[psycopg.Error], str], ...] = (
     (errors.DiskFull, "free space on PostgreSQL's disk"),

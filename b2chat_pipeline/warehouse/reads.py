@@ -1,8 +1,8 @@
 """What has been read from the API: the pages as received, how far a read has got, and which read covers an hour.
 
 Here belong `api_response_logs`, `sync_checkpoints`, `ops.window_reads` and `ops.hour_loads`. Not here: asking for
-pages, or loading them.
-A page and the move of its checkpoint commit together, so a read can always go on after the last page that is stored.
+pages, or loading them. A page and the move of its checkpoint commit together, so a read can always go on after the last
+page that is stored.
 """
 
 import json

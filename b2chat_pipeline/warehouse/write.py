@@ -18,14 +18,12 @@ _SPECIAL = re.compile(r"[\\\t\n\r]").search
 _ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
 
-def copy_rows(connection: Connection, table: str, columns: Sequence[str], rows: Iterable[NamedTuple]) -> int:
-    """Copy rows, whose fields are the columns, into a table, one in memory at a time; returns how many."""
+def copy_rows(connection: Connection, table: str, columns: Sequence[str], rows: Iterable[NamedTuple]) -> None:
+    """Copy rows, whose fields are the columns, into a table, one in memory at a time."""
     statement = sql.SQL("copy {} ({}) from stdin").format(sql.Identifier(table), _names(columns))
-    with connection.cursor() as cursor:
-        with cursor.copy(statement) as copy:
-            for row in rows:
-                copy.write_row(row)
-        return cursor.rowcount
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        for row in rows:
+            copy.write_row(row)
 
 
 def copy_lines(connection: Connection, table: str, columns: Sequence[str], lines: Iterable[str]) -> None:
