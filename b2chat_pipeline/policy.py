@@ -20,7 +20,8 @@ SHARES: Mapping[RequestClass, float] = {"hourly": 1.0, "reread": 0.35, "backfill
 # Records that a page is asked to hold; the first of them is the last one of the page before.
 PAGE_SIZE = 200
 
-_SCHEDULED = ("dagster/schedule_name", "dagster/sensor_name", "dagster/from_automation_condition")
+_SCHEDULE = "dagster/schedule_name"
+_AUTOMATION = (_SCHEDULE, "dagster/sensor_name", "dagster/from_automation_condition")
 
 
 def request_share(request_class: RequestClass, per_day: int) -> int:
@@ -30,7 +31,7 @@ def request_share(request_class: RequestClass, per_day: int) -> int:
 
 def request_class(run_tags: Mapping[str, str]) -> RequestClass:
     """What a load run's requests are counted as: the schedule's are hourly, all others fill in history."""
-    return "hourly" if "dagster/schedule_name" in run_tags else "backfill"
+    return "hourly" if _SCHEDULE in run_tags else "backfill"
 
 
 def reread_class(run_tags: Mapping[str, str]) -> RequestClass:
@@ -38,12 +39,12 @@ def reread_class(run_tags: Mapping[str, str]) -> RequestClass:
 
     A day that somebody asks for is history filled in, so it can never make the promise of the others untrue.
     """
-    return "reread" if "dagster/schedule_name" in run_tags else "backfill"
+    return "reread" if _SCHEDULE in run_tags else "backfill"
 
 
 def operation(run_tags: Mapping[str, str]) -> Operation:
     """How the data dictionary names a run: incremental where a schedule or sensor asked for it, else manual."""
-    return "incremental" if any(tag in run_tags for tag in _SCHEDULED) else "manual"
+    return "incremental" if any(tag in run_tags for tag in _AUTOMATION) else "manual"
 
 
 # How old the stored state of a day's chats may get, by the day's age; beyond the last one a day is never read again.

@@ -123,7 +123,7 @@ class _Running:
                 if self._order.read:
                     self._read()
                 else:
-                    self._replay()
+                    self._load_stored()
         except WarehouseStoppedError as error:
             hours = [hour.start for hour in self._order.hours]
             self._fail((hour for hour in hours if not self._is_done(hour)), error)
@@ -142,7 +142,7 @@ class _Running:
             except B2ChatError as error:
                 self._fail((hour.start for hour in hours if not self._is_done(hour.start)), error)
 
-    def _replay(self) -> None:
+    def _load_stored(self) -> None:
         """Load the hours from the newest complete read of each."""
         starts = [hour.start for hour in self._order.hours]
         stored = hours_read(self._tools.reading, self._order.endpoint, starts)
