@@ -13,7 +13,7 @@ from b2chat_pipeline.ingest.replay import NotLoadedError, PagesGoneError, Place,
 from b2chat_pipeline.simulator import Fault, World, mutated_records, vanished_record
 from b2chat_pipeline.simulator.expectation import expected
 from b2chat_pipeline.warehouse import differences
-from b2chat_pipeline.warehouse.connection import connect
+from b2chat_pipeline.warehouse.connection import WarehouseStoppedError, connect
 from b2chat_pipeline.warehouse.side_schema import SIDE, ReplayRunningError, hold_side_schema
 from b2chat_pipeline.windows import AccountClock, Window
 from b2chat_pipeline_tests.command_support import Home, home_in
@@ -26,6 +26,7 @@ from b2chat_pipeline_tests.loading_support import (
     running_pipeline,
     stored,
 )
+from b2chat_pipeline_tests.postgres_proxy import Cut, proxied
 
 FIRST, LAST = date(2025, 3, 3), date(2025, 3, 6)
 # The last day is over.
@@ -317,6 +318,20 @@ def test_hours_that_were_never_loaded_completely_are_refused(loaded: Pipeline) -
     assert loaded.load(CHATS, later).status == "success"
     with pytest.raises(NotLoadedError, match=r"^24 hours of contacts within 2025-03-07T00:00 "):
         rebuild(loaded, LAST, LAST + DAY)
+
+
+def test_a_database_that_goes_away_is_told_with_the_next_step(loaded: Pipeline) -> None:
+    with (
+        proxied(loaded.url, Cut("replay", 3, "before")) as proxy,
+        pytest.raises(
+            WarehouseStoppedError,
+            match=r"^the database stopped the rebuild of 2025-.* with OperationalError \(no connection\): see the"
+            r" PostgreSQL log, then run `b2chat replay` again\.$",
+        ),
+    ):
+        rebuild(Pipeline(loaded.simulator, proxy.url, loaded.clock))
+
+    assert rebuild(loaded).equal
 
 
 def test_a_second_replay_beside_the_first_is_refused_and_one_after_it_is_not(loaded: Pipeline) -> None:

@@ -6,7 +6,7 @@ Not here: what is made.
 import queue
 import sys
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -18,7 +18,7 @@ _TURN = 0.0005
 _PATIENCE = 10.0
 
 
-def ahead(items: Generator[T, None, None], *, depth: int) -> Iterator[T]:
+def ahead(items: Generator[T, None, None], *, depth: int) -> Generator[T, None, None]:
     """The items, made in a thread of their own, at most `depth` of them before they are asked for.
 
     An error in the making is raised here, after the items before it. Leaving early closes the generator, in its thread.

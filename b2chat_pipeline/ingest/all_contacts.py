@@ -29,7 +29,7 @@ from b2chat_pipeline.windows import AccountClock, Window
 _EARLIEST = date(2000, 1, 1)
 # A clock before this tells nothing, and its hour might lie beyond the calendar.
 _NO_HOUR_BEFORE = datetime(2000, 1, 2, tzinfo=UTC)
-_WORK = Work("the read of all contacts", unit="page", again="materialize all_contacts again")
+_WORK = Work("the read of all contacts", again="materialize all_contacts again", unit="page")
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """What every sync does around its work: closes its books whatever ends it, and says what the database did.
 
 What went wrong first is what is told, also where the database goes away and the books stay open. Not here: the books
-themselves (`warehouse/books.py`), the work (`sync.py`, `all_contacts.py`, `quarantine.py`).
+themselves (`warehouse/books.py`), the work (`sync.py`, `all_contacts.py`, `quarantine.py`, `replay.py`).
 """
 
 from collections.abc import Callable, Iterator
@@ -24,11 +24,13 @@ class BooksOpenError(OperatorError):
 
 @dataclass(frozen=True)
 class Work:
-    """How sentences call a sync, what one transaction of it writes, and how an operator has it done again."""
+    """How sentences call a sync, how an operator has it done again, and what one transaction of it writes (None where
+    whether that was written does not matter).
+    """
 
     name: str
-    unit: str
     again: str
+    unit: str | None = None
 
 
 class Result(Protocol):
@@ -53,7 +55,8 @@ def stopping(work: Work, loading: Connection) -> Iterator[None]:
         yield
     except psycopg.OperationalError as error:
         # Nobody knows what became of a COMMIT whose answer did not come.
-        unknown = f", so it is not known whether the {work.unit} in hand was written" if loading.closed else ""
+        is_unknown = loading.closed and work.unit is not None
+        unknown = f", so it is not known whether the {work.unit} in hand was written" if is_unknown else ""
         raise WarehouseStoppedError(
             f"the database stopped {work.name} with {named(error)}{unknown}: {remedy(error)}, then {work.again}."
         ).with_traceback(error.__traceback__) from None

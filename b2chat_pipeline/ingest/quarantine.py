@@ -34,7 +34,7 @@ ENTERED = "entered by a replay of the quarantine"
 ARRIVED = "had arrived with a load of what was read later"
 UNTOLD = "has no key that can be read, and a later read of its hour told it no more"
 HOUR_LOADED = "fits since its hour was loaded again from the stored pages"
-_WORK = Work("the replay of the quarantine", unit="record", again="run `b2chat quarantine replay` again")
+_WORK = Work("the replay of the quarantine", again="run `b2chat quarantine replay` again", unit="record")
 
 
 @dataclass

@@ -9,7 +9,8 @@ the pages and the live tables are those of one moment, so loads that go on meanw
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import groupby
@@ -18,14 +19,15 @@ from psycopg import Connection, IsolationLevel
 
 from b2chat_pipeline.b2chat.contract import ENTITIES, Endpoint
 from b2chat_pipeline.ingest.ahead import ahead
+from b2chat_pipeline.ingest.bookkeeping import Work, stopping
 from b2chat_pipeline.ingest.days import days_told
-from b2chat_pipeline.ingest.loading import DayLoader
+from b2chat_pipeline.ingest.loading import DayLoader, PreparedDay
 from b2chat_pipeline.ingest.reading import told_pages
 from b2chat_pipeline.settings import OperatorError
 from b2chat_pipeline.warehouse.accounts import SYSTEM_USER
 from b2chat_pipeline.warehouse.books import Sync
 from b2chat_pipeline.warehouse.differences import Rebuilt, TableCompared, compare_tables
-from b2chat_pipeline.warehouse.reads import record_hours_read, stored_pages
+from b2chat_pipeline.warehouse.reads import StoredPage, record_hours_read, stored_pages
 from b2chat_pipeline.warehouse.side_schema import (
     HourLoad,
     hold_side_schema,
@@ -86,13 +88,15 @@ class _Pass:
 
 
 def replay(window: Window, place: Place, begin: Begin) -> Replayed:
-    """Rebuild a window and compare it. Raises NotLoadedError, PagesGoneError, ReplayRunningError, RebuildError.
+    """Rebuild a window and compare it. Raises NotLoadedError, PagesGoneError, ReplayRunningError, RebuildError, and
+    WarehouseStoppedError where the database goes away.
 
     The side schema stays for inspection until the next rebuild. Nothing else is written.
     """
     hold_side_schema(place.side)
     place.live.isolation_level, place.live.read_only = IsolationLevel.REPEATABLE_READ, True
-    with place.live.transaction():
+    work = Work(f"the rebuild of {window}", again="run `b2chat replay` again")
+    with stopping(work, place.side), place.live.transaction():
         loads = {endpoint: hour_loads(place.live, endpoint, window) for endpoint in ENTITIES}
         _require_loaded(loads, window, place.clock)
         _require_pages(loads, place)
@@ -159,17 +163,27 @@ def _load(one: _Pass, place: Place, advance: Callable[[int], None]) -> None:
     entities = ENTITIES[one.endpoint]
     sync = Sync(dict.fromkeys(entities, one.sync_id), entities[0], SYSTEM_USER, "", place.now())
     loader = DayLoader(place.side, one.endpoint, place.clock, sync, now=place.now)
-    pages = told_pages(stored_pages(place.live, one.sync_id, one.endpoint), one.endpoint, place.clock)
-    days = days_told(pages, one.hours, place.clock)
     loaded: set[datetime] = set()
-    for prepared in ahead((loader.prepare(day) for day in days), depth=1):
-        record_hours_read(place.side, one.endpoint, list(prepared.day.reads.values()))
-        failed = loader.load(prepared).failed
-        for hour, error in failed.items():
-            raise RebuildError(f"{_span([hour], place.clock)} cannot be rebuilt from its stored pages: {error}")
-        fresh = {hour.start for hour in prepared.day.hours} - loaded
-        loaded |= fresh
-        advance(len(fresh))
+    # Closed here, and in this order: an error must not leave a cursor open in the transaction that it ends.
+    with (
+        closing(stored_pages(place.live, one.sync_id, one.endpoint)) as pages,
+        closing(_prepared(one, place, loader, pages)) as days,
+    ):
+        for prepared in days:
+            record_hours_read(place.side, one.endpoint, list(prepared.day.reads.values()))
+            failed = loader.load(prepared).failed
+            for hour, error in failed.items():
+                raise RebuildError(f"{_span([hour], place.clock)} cannot be rebuilt from its stored pages: {error}")
+            fresh = {hour.start for hour in prepared.day.hours} - loaded
+            loaded |= fresh
+            advance(len(fresh))
     gone = [hour.start for hour in one.hours if hour.start not in loaded]
     if gone:
         raise _pages_gone(entities[0], gone, place.clock)
+
+
+def _prepared(
+    one: _Pass, place: Place, loader: DayLoader, pages: Iterable[StoredPage]
+) -> Generator[PreparedDay, None, None]:
+    days = days_told(told_pages(pages, one.endpoint, place.clock), one.hours, place.clock)
+    return ahead((loader.prepare(day) for day in days), depth=1)

@@ -231,4 +231,4 @@ def _open(order: Order, tools: Tools) -> Sync:
 def _work(order: Order) -> Work:
     first, last = min(hour.start for hour in order.hours), max(hour.end for hour in order.hours)
     name = f"the sync of {order.endpoint} {first.isoformat()} .. {last.isoformat()}"
-    return Work(name, unit="day", again="materialize these hours again")
+    return Work(name, again="materialize these hours again", unit="day")

@@ -6,7 +6,7 @@ page that is stored.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -148,7 +148,7 @@ def finish_checkpoint(connection: Connection, checkpoint_id: str, *, status: str
     )
 
 
-def stored_pages(connection: Connection, sync_id: str, endpoint: str) -> Iterator[StoredPage]:
+def stored_pages(connection: Connection, sync_id: str, endpoint: str) -> Generator[StoredPage, None, None]:
     """The pages of one read in the order they were asked for, one in memory at a time."""
     with connection.transaction(), connection.cursor(name="stored_pages") as cursor:
         cursor.itersize = 1
