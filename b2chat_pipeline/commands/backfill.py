@@ -22,8 +22,8 @@ from b2chat_pipeline.settings import OperatorError
 # Seconds. A daemon says every 30 that it lives; Dagster itself takes its silence for death after half an hour only.
 SILENCE = 90.0
 _LAUNCH = """
-mutation ($params: LaunchBackfillParams!) {
-  launchPartitionBackfill(backfillParams: $params) {
+mutation {
+  launchPartitionBackfill(backfillParams: PARAMS) {
     __typename
     ... on LaunchBackfillSuccess { backfillId }
     ... on PythonError { message }
@@ -79,9 +79,10 @@ def _launch(keys: Sequence[str], tags: Mapping[str, str]) -> str:
     }
     with tempfile.TemporaryDirectory() as folder:
         query, answer = Path(folder) / "query.graphql", Path(folder) / "answer.json"
-        query.write_text(_LAUNCH)
+        # In the document, since variables go on the command line, which is too short for a year of hours.
+        query.write_text(_LAUNCH.replace("PARAMS", _literal(params)))
         command = [str(Path(sys.executable).parent / "dagster-graphql"), "-w", str(project_folder() / "workspace.yaml")]
-        command += ["--file", str(query), "--variables", json.dumps({"params": params}), "--output", str(answer)]
+        command += ["--file", str(query), "--output", str(answer)]
         subprocess.run(command, check=False, capture_output=True)  # noqa: S603 - the command is ours
         told = json.loads(answer.read_text()) if answer.exists() else {}
     launched = (told.get("data") or {}).get("launchPartitionBackfill") or {}
@@ -89,3 +90,12 @@ def _launch(keys: Sequence[str], tags: Mapping[str, str]) -> str:
         reason = launched.get("message") or launched.get("__typename") or "no answer"
         raise BackfillError(f"the daemon was not given the backfill ({reason}): look at the logs of `b2chat dev`.")
     return str(launched["backfillId"])
+
+
+def _literal(value: object) -> str:
+    """A value in GraphQL's own notation: JSON, but for the bare names of fields."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name}: {_literal(inner)}" for name, inner in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_literal, value)) + "]"
+    return json.dumps(value)
