@@ -86,5 +86,5 @@ def test_a_message_whose_time_cannot_be_read_is_put_aside_and_the_others_load() 
     chat, (misfit,) = mapped(messages=[message(), message(created_at="0000-00-00"), message(body="Gracias")])
 
     assert chat is not None
-    assert list(chat.told) == [0, 2]
+    assert list(chat.places) == [0, 2]
     assert (misfit.entity, misfit.key, misfit.path) == ("messages", "c1", "$.messages[1].created_at")

@@ -51,6 +51,10 @@ _UPDATE_CHATS = """
 _TELL_LATE = "update chats set messages_hash = %s, messages_told = true, last_sync_at = %s where id = %s"
 
 
+# New chats written at once, with all their messages.
+_AT_ONCE = 2_000
+
+
 @dataclass(frozen=True)
 class _Stored:
     """What decides whether a stored chat is written again."""
@@ -145,17 +149,19 @@ def _count(write: DayWrite, telling: Telling, term: str) -> None:
 
 
 def _insert(write: DayWrite, tellings: Sequence[Telling], parents: Parents) -> None:
-    if not tellings:
-        return
-    chats = (
-        chat_row(telling.chat, telling.chat.new_id, parents, read_at=telling.read_at, synced_at=write.synced_at)
-        for telling in tellings
-    )
-    copy_rows(write.connection, "chats", ChatRow._fields, chats)
-    told = (message_lines(telling.chat, telling.chat.new_id, synced_at=write.synced_at) for telling in tellings)
-    copy_lines(write.connection, "messages", MESSAGE_COLUMNS, ("".join(lines.values()) for lines in told))
-    for telling in tellings:
-        _count(write, telling, "inserted")
+    """Copy chats that are new with their messages, some at a time: their rows are in memory only meanwhile."""
+    for first in range(0, len(tellings), _AT_ONCE):
+        some = tellings[first : first + _AT_ONCE]
+        chats = (
+            chat_row(telling.chat, telling.chat.new_id, parents, read_at=telling.read_at, synced_at=write.synced_at)
+            for telling in some
+        )
+        copy_rows(write.connection, "chats", ChatRow._fields, chats)
+        told = (message_lines(telling.chat, telling.chat.new_id, synced_at=write.synced_at) for telling in some)
+        copy_lines(write.connection, "messages", MESSAGE_COLUMNS, ("".join(lines.values()) for lines in told))
+        for telling in some:
+            telling.chat.forget_clocks()
+            _count(write, telling, "inserted")
 
 
 def _update(write: DayWrite, tellings: Sequence[Telling], known: _Known, parents: Parents, *, sync_id: str) -> None:
