@@ -13,18 +13,23 @@ from hypothesis import strategies as st
 
 from b2chat_pipeline.b2chat.contract import CHATS
 from b2chat_pipeline.b2chat.errors import ContractError
-from b2chat_pipeline.simulator import Fault, World, dropped_record, inserted_record
+from b2chat_pipeline.simulator import Clock, Fault, Simulator, World, dropped_record, inserted_record, mutated_records
 from b2chat_pipeline.simulator.expectation import expected
+from b2chat_pipeline.warehouse.connection import connect
 from b2chat_pipeline.windows import AccountClock
 from b2chat_pipeline_tests.account_reference import ZONE, CompleteRead, Record, reference_tables
 from b2chat_pipeline_tests.another_server import Account, other_server
-from b2chat_pipeline_tests.loading_support import all_loaded, hours_between, running_pipeline, stored
+from b2chat_pipeline_tests.loading_support import Pipeline, all_loaded, hours_between, rows, running_pipeline, stored
 from b2chat_pipeline_tests.test_state_machine import Laboratory, load_hours
 
 DAY = date(2025, 3, 3)
 # The day is over and read oldest first, or running and read newest first.
 OVER, RUNNING = datetime(2025, 3, 6, 18, tzinfo=UTC), datetime(2025, 3, 4, 4, 30, tzinfo=UTC)
 WORLD = World(first_day=DAY, zone=ZoneInfo("America/Bogota"), chats_per_day=500, messages_per_chat=1, contacts=20)
+# Four days that are over, on several pages.
+LAST, LATER = date(2025, 3, 6), datetime(2025, 3, 8, 18, tzinfo=UTC)
+LONG_WORLD = World(first_day=DAY, zone=ZONE, chats_per_day=60, messages_per_chat=1, contacts=20)
+LONG_HOURS = hours_between(AccountClock(ZONE), DAY, LAST, until=LATER)
 Move = Callable[["MovingChats"], None]
 
 
@@ -156,3 +161,58 @@ def test_the_same_page_for_ever_fails_with_its_second_telling_and_the_next_read_
     assert {type(error) for error in repeated.failed.values()} == {ContractError}
     assert pages <= 4
     assert holds_all(database_url, OVER)
+
+
+@pytest.fixture
+def days_on_many_pages(database_url: str) -> Iterator[Pipeline]:
+    """Four days of chats, most of a day on each page, read while the clock goes on."""
+    with Simulator(LONG_WORLD, clock=Clock(LATER, speed=1)) as simulator:
+        yield Pipeline(simulator, database_url, AccountClock(ZONE))
+
+
+def test_a_chat_told_after_its_day_was_loaded_says_nothing_of_the_others_of_its_hour(
+    days_on_many_pages: Pipeline,
+) -> None:
+    pipeline, late = days_on_many_pages, next(iter(expected(LONG_WORLD, LATER, first=LAST, last=LAST).chats))
+    reads = "select hour_start, records from ops.window_reads where hour_start < '2025-03-06' order by 1"
+    pipeline.simulator.faults.add(Fault(kind="page_cap", value=40, times=None))
+    assert pipeline.load(CHATS, LONG_HOURS).status == "success"
+    with connect(pipeline.url, purpose="compare") as connection:
+        before = rows(connection, reads)
+        pipeline.simulator.faults.add(
+            mutated_records(lambda it: it | {"created_at": _clock(12 * 60)} if it["chat_id"] == late else it)
+        )
+        outcome = pipeline.load(CHATS, LONG_HOURS)
+        absent = rows(connection, "select b2chat_id from chat_absences a join chats c on c.id = a.chat_id")
+        after = rows(connection, reads)
+    stored_again = pipeline.load(CHATS, LONG_HOURS, read=False)
+
+    assert outcome.status == stored_again.status == "success"
+    assert [row for row in absent if row["b2chat_id"] != late] == []
+    assert after == before
+    noon = datetime(2025, 3, 3, 12, tzinfo=ZONE)
+    assert outcome.told[noon] == stored_again.told[noon]
+    assert [outcome.told[noon] - 1] == [row["records"] for row in before if row["hour_start"] == noon]
+
+
+def test_counts_of_a_day_told_twice_add_up_as_they_do_in_the_books(days_on_many_pages: Pipeline) -> None:
+    pipeline = days_on_many_pages
+    pipeline.simulator.faults.add(Fault(kind="page_cap", value=40, times=None), dropped_record(index=0, after=3))
+    outcome = pipeline.load(CHATS, LONG_HOURS)
+
+    with connect(pipeline.url, purpose="compare") as connection:
+        ledger = rows(
+            connection, "select entity, hour_start, received, inserted, unchanged from ops.ledger where outside = 0"
+        )
+        (log,) = rows(connection, "select record_count from sync_logs where entity_type = 'chats'")
+    assert outcome.total("chats").received > sum(outcome.told.values())
+    assert {(row["entity"], row["hour_start"]): row for row in ledger} == {
+        (entity, hour): {
+            "entity": entity,
+            "hour_start": hour,
+            **{name: getattr(counts, name) for name in ("received", "inserted", "unchanged")},
+        }
+        for hour, of_hour in outcome.counts.items()
+        for entity, counts in of_hour.items()
+    }
+    assert outcome.total("chats").received == log["record_count"]

@@ -31,7 +31,7 @@ def pages(lists: Sequence[tuple[Sequence[int], int]], asked_for: list[int]) -> I
     """Stored pages from the days of their chats and the number of the first one; notes which are asked for."""
     for place, (days, first) in enumerate(lists):
         asked_for.append(place)
-        yield StoredPage("read", NOW, chats(days, first))
+        yield StoredPage("read", NOW, chats(days, first), {"offset": first, "limit": len(days)})
 
 
 def handed_on(lists: Sequence[tuple[Sequence[int], int]]) -> list[tuple[date, int, int]]:
@@ -62,6 +62,24 @@ def test_a_list_that_was_walked_again_is_told_again_at_its_end() -> None:
         *((DAYS[0], 2, 1), (DAYS[1], 3, 2)),
         *((DAYS[0], 2, 6), (DAYS[1], 3, 6), (DAYS[2], 4, 6), (DAYS[3], 3, 6)),
     ]
+
+
+def test_a_record_told_after_its_day_was_handed_on_tells_nothing_of_the_days_other_records() -> None:
+    lists = [(IN_ORDER[0], 0), (IN_ORDER[1], 2), ((5, 3, 6), 4), (IN_ORDER[3], 6)]
+    told = list(days_told(told_pages(pages(lists, []), CHATS, CLOCK), HOURS, CLOCK))
+
+    assert [(day.day, len(day.records), day.complete) for day in told] == [
+        *((DAYS[0], 2, True), (DAYS[1], 3, True), (DAYS[0], 1, False), (DAYS[2], 2, True), (DAYS[3], 3, True)),
+    ]
+    assert [len(day.hours) for day in told] == [24, 24, 1, 24, 24]
+
+
+def test_a_day_of_a_list_that_was_walked_again_is_complete_also_where_a_record_of_it_came_late() -> None:
+    lists = [(IN_ORDER[0], 0), ((4, 4, 5), 2), ((5, 3, 6), 4)]
+    again = [(days, place * 2) for place, days in enumerate(IN_ORDER)]
+    told = list(days_told(told_pages(pages(lists + again, []), CHATS, CLOCK), HOURS, CLOCK))
+
+    assert [(day.day, day.complete) for day in told] == [(day, True) for day in [*DAYS[:2], *DAYS]]
 
 
 def test_a_list_told_newest_first_is_handed_on_at_its_end() -> None:

@@ -11,7 +11,7 @@ from datetime import date, datetime
 
 from b2chat_pipeline.ingest.reading import PageTold
 from b2chat_pipeline.ingest.received import Received
-from b2chat_pipeline.warehouse.reads import HourRead, StoredPage
+from b2chat_pipeline.warehouse.reads import HourRead
 from b2chat_pipeline.windows import AccountClock, Window
 
 
@@ -65,12 +65,13 @@ class DayTold:
 def days_told(pages: Iterable[PageTold], hours: Sequence[Window], clock: AccountClock) -> Iterator[DayTold]:
     """The days of the hours asked for, each once its records are told; once more where the list is walked again.
 
+    A record told later than its day was handed on, in the same walk, makes a day that is not complete, of its hour.
     Records outside the hours asked for are counted, no more. A record whose clock cannot be read goes with the one
     before it.
     """
     gathering: _Gathering | None = None
     for page in pages:
-        gathering = gathering or _Gathering(sorted(hours), clock, page.page)
+        gathering = gathering or _Gathering(sorted(hours), clock, page)
         gathering.add(page)
         yield from gathering.settled(page.settled_before)
     if gathering is not None:
@@ -80,18 +81,21 @@ def days_told(pages: Iterable[PageTold], hours: Sequence[Window], clock: Account
 class _Gathering:
     """The days that are being gathered."""
 
-    def __init__(self, hours: Sequence[Window], clock: AccountClock, first_page: StoredPage) -> None:
+    def __init__(self, hours: Sequence[Window], clock: AccountClock, first_page: PageTold) -> None:
         self._hours = hours
         self._starts = [hour.start for hour in hours]
         self._clock = clock
         self._last: datetime | None = None
-        self._first_page = first_page
+        self._first_page = first_page.page
         self._open: dict[date, DayTold] = {}
-        self._handed_on: set[date] = set()
+        # In which walk over the list each day was handed on.
+        self._handed_on: dict[date, int] = {}
+        self._walk = first_page.walk
         self._days = sorted({clock.day_of(hour.start) for hour in hours})
         self._outside = Counter[datetime]()
 
     def add(self, page: PageTold) -> None:
+        self._walk = page.walk
         for record in page.records:
             self._last = record.instant or self._last or self._starts[0]
             hour = self._hour_of(self._last)
@@ -114,7 +118,7 @@ class _Gathering:
 
     def rest(self) -> Iterator[DayTold]:
         """All days not handed on yet, and those of which more was told since."""
-        for day in sorted((set(self._days) - self._handed_on) | self._open.keys()):
+        for day in sorted((set(self._days) - self._handed_on.keys()) | self._open.keys()):
             yield self._hand_on(day)
 
     def _hour_of(self, instant: datetime) -> Window | None:
@@ -128,7 +132,12 @@ class _Gathering:
         return self._open[day]
 
     def _hand_on(self, day: date) -> DayTold:
-        self._handed_on.add(day)
         told = self._day(day)
         told.outside, self._outside = self._outside, Counter()
-        return self._open.pop(told.day)
+        # A walk that begins again tells the whole day; else these are stragglers, and tell nothing of other hours.
+        told.complete = day not in self._handed_on or self._walk > self._handed_on[day]
+        if not told.complete:
+            hours = {record.hour for record in told.records}
+            told.hours = [hour for hour in told.hours if hour.start in hours]
+        self._handed_on[day] = self._walk
+        return self._open.pop(day)

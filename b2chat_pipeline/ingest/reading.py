@@ -50,6 +50,8 @@ class PageTold:
     page: StoredPage
     records: list[RecordTold]
     settled_before: datetime | None
+    # Which walk over its list told the page: the first, or one that began again at the head.
+    walk: int
 
 
 @dataclass(frozen=True)
@@ -171,7 +173,7 @@ class Reader:
         settled = (
             after.last_instant if read.query.order == "asc" and after.in_order and step is not Step.AGAIN else None
         )
-        return PageTold(stored, [record for record, _ in told], settled), after, step
+        return PageTold(stored, [record for record, _ in told], settled, position.walk), after, step
 
     def _ask(self, query: Query, position: Position) -> tuple[Answer, Position]:
         """One page; where the API takes too long for it, half of it."""
@@ -211,14 +213,16 @@ def told_pages(pages: Iterable[StoredPage], endpoint: Endpoint, clock: AccountCl
 
     Answers that were no pages are stored among them, as evidence, and left out.
     """
-    settling = _Settling()
+    settling, walks = _Settling(), Counter[frozenset[tuple[str, str | int]]]()
     for page in pages:
         try:
             records = decode_page(page.body, endpoint).records
         except NotAPageError:
             continue
         told = [told_record(raw, endpoint, clock) for raw in records]
-        yield PageTold(page, [record for record, _ in told], settling.before(told))
+        asked_for = frozenset(it for it in page.params.items() if it[0] not in {"offset", "limit"})
+        walks[asked_for] += page.params.get("offset") == 0
+        yield PageTold(page, [record for record, _ in told], settling.before(told), walks[asked_for])
 
 
 class _Settling:

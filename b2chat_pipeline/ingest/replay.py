@@ -170,7 +170,8 @@ def _load(one: _Pass, place: Place, advance: Callable[[int], None]) -> None:
         closing(_prepared(one, place, loader, pages)) as days,
     ):
         for prepared in days:
-            record_hours_read(place.side, one.endpoint, list(prepared.day.reads.values()))
+            if prepared.day.complete:
+                record_hours_read(place.side, one.endpoint, list(prepared.day.reads.values()))
             failed = loader.load(prepared).failed
             for hour, error in failed.items():
                 raise RebuildError(f"{_span([hour], place.clock)} cannot be rebuilt from its stored pages: {error}")

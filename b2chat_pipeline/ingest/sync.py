@@ -137,7 +137,8 @@ class _Running:
             hours = [hour for hour in self._order.hours if read.holds(hour)]
             try:
                 for day in self._days(self._reader.pages_of(read, self._sync.id), hours):
-                    record_hours_read(self._tools.books, self._order.endpoint, list(day.day.reads.values()))
+                    if day.day.complete:
+                        record_hours_read(self._tools.books, self._order.endpoint, list(day.day.reads.values()))
                     self._settle(day)
             except B2ChatError as error:
                 self._fail((hour.start for hour in hours if not self._is_done(hour.start)), error)
@@ -171,16 +172,23 @@ class _Running:
 
     def _settle(self, prepared: PreparedDay) -> None:
         """Load a day where loading is ordered, and note what became of its hours."""
-        day = prepared.day
-        for window in day.hours:  # it may have been told or failed in an earlier walk over the list
-            self._outcome.told.pop(window.start, None)
-            self._outcome.failed.pop(window.start, None)
+        day, outcome = prepared.day, self._outcome
+        # Popped before it is loaded: where that breaks off, these hours are not done.
+        told = {hour: outcome.told.pop(hour, None) for hour in day.reads}
+        if day.complete:  # whatever an earlier walk over the list made of it
+            told = dict.fromkeys(told, 0)
+            for hour in told:
+                outcome.failed.pop(hour, None)
         loaded = self._loader.load(prepared) if self._order.load else DayLoaded()
         for (entity, hour), counts in loaded.tally.items():
             if hour in day.reads:
-                self._outcome.counts.setdefault(hour, {})[entity] = counts
-        self._outcome.told |= {hour: read.records for hour, read in day.reads.items() if hour not in loaded.failed}
-        self._outcome.failed |= loaded.failed
+                of_hour = outcome.counts.setdefault(hour, {})
+                of_hour[entity] = of_hour.get(entity, Counts()) + counts
+        for hour, before in told.items():
+            # Stragglers of an hour that failed do not make up for it.
+            if before is not None and hour not in loaded.failed:
+                outcome.told[hour] = before + day.reads[hour].records
+        outcome.failed |= loaded.failed
 
     def _is_done(self, hour: datetime) -> bool:
         return hour in self._outcome.told or hour in self._outcome.failed
@@ -191,8 +199,14 @@ class _Running:
 
 
 def _whole(days: Iterable[DayTold], stored: Mapping[datetime, HourRead]) -> Iterator[DayTold]:
-    """Days with those of their hours of which all records are still stored: old pages are dropped by the week."""
+    """Days with those of their hours of which all records are still stored: old pages are dropped by the week.
+
+    Stragglers come on top of a day that was looked at already.
+    """
     for day in days:
+        if not day.complete:
+            yield day
+            continue
         number = Counter(record.hour for record in day.records)
         hours = [hour for hour in day.hours if number[hour.start] >= stored[hour.start].records]
         if hours:

@@ -33,6 +33,9 @@ class Counts:
     quarantined: int = 0
     outside: int = 0
 
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))
+
     @property
     def accounted(self) -> int:
         """The records whose fate is known."""

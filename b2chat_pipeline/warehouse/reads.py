@@ -23,11 +23,12 @@ CONTINUE_WITHIN = timedelta(hours=6)
 
 @dataclass(frozen=True)
 class StoredPage:
-    """One page as received. `requested_at` (UTC) is what "newer" means everywhere."""
+    """One page as received. `requested_at` (UTC) is what "newer" means everywhere; `params` is what was asked for."""
 
     sync_id: str
     requested_at: datetime
     body: bytes
+    params: Mapping[str, str | int]
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def store_page(
             " processed_records = processed_records + %s, successful_records = successful_records + %s where id = %s",
             (text, total, now, page.records, page.records, checkpoint.id),
         )
-    return StoredPage(checkpoint.sync_id, page.requested_at, page.body)
+    return StoredPage(checkpoint.sync_id, page.requested_at, page.body, page.params)
 
 
 def insert_page(connection: Connection, sync_id: str, page: PageToStore, *, now: datetime) -> None:
@@ -153,12 +154,12 @@ def stored_pages(connection: Connection, sync_id: str, endpoint: str) -> Generat
     with connection.transaction(), connection.cursor(name="stored_pages") as cursor:
         cursor.itersize = 1
         cursor.execute(
-            "select api_timestamp, raw_response::text from public.api_response_logs"
+            "select api_timestamp, raw_response::text, request_params from public.api_response_logs"
             " where sync_id = %s and endpoint = %s order by api_timestamp, id",
             (sync_id, endpoint),
         )
-        for requested_at, body in cursor:
-            yield StoredPage(sync_id, requested_at, as_received(body))
+        for requested_at, body, params in cursor:
+            yield StoredPage(sync_id, requested_at, as_received(body), params)
 
 
 @dataclass(frozen=True)
