@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from b2chat_pipeline.b2chat.contract import CHATS, CONTACTS
-from b2chat_pipeline.ingest.replay import NotLoadedError, PagesGoneError, Place, Replayed, replay
+from b2chat_pipeline.ingest.replay import NotLoadedError, PagesGoneError, Place, WindowCompared, replay
 from b2chat_pipeline.simulator import Fault, World, mutated_records, vanished_record
 from b2chat_pipeline.simulator.expectation import expected
 from b2chat_pipeline.warehouse import differences
@@ -62,7 +62,7 @@ def loaded(pipeline: Pipeline) -> Pipeline:
 
 def rebuild(
     pipeline: Pipeline, first: date = FIRST, last: date = LAST, *, meanwhile: Callable[[], object] = lambda: None
-) -> Replayed:
+) -> WindowCompared:
     """A replay of some days; `meanwhile` happens when it has begun."""
 
     def begin(_hours: int) -> Callable[[int], None]:
@@ -81,11 +81,11 @@ def reread(pipeline: Pipeline, first: date = FIRST, last: date = LAST) -> None:
     assert pipeline.load(CHATS, hours).status == "success"
 
 
-def found(replayed: Replayed) -> list[tuple[str, str, str, list[str]]]:
+def found(replayed: WindowCompared) -> list[tuple[str, str, str, list[str]]]:
     return [tuple(difference) for table in replayed.tables for difference in table.differences]  # type: ignore[misc]
 
 
-def compared(replayed: Replayed) -> dict[str, int]:
+def compared(replayed: WindowCompared) -> dict[str, int]:
     return {table.table: table.rows for table in replayed.tables}
 
 

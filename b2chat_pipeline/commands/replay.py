@@ -17,7 +17,7 @@ from b2chat_pipeline.settings import read_account
 from b2chat_pipeline.windows import AccountClock
 
 if TYPE_CHECKING:
-    from b2chat_pipeline.ingest.replay import Replayed
+    from b2chat_pipeline.ingest.replay import WindowCompared
 
 _HEADINGS = ("", "compared", "differ", "only in the tables", "only in the pages", "judged in part")
 # Differences of a table that fit on one screen.
@@ -49,7 +49,7 @@ def replay(environ: Mapping[str, str], *, start: str, end: str) -> bool:
     return replayed.equal
 
 
-def _print(replayed: "Replayed") -> None:
+def _print(replayed: "WindowCompared") -> None:
     from rich.console import Console
     from rich.table import Table
 

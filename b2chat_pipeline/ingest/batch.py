@@ -31,7 +31,7 @@ class Telling:
     hour: datetime
 
 
-class _Words(NamedTuple):
+class _Recency(NamedTuple):
     """Which of several tellings of a person is the newest: the one read last, then the one of the newest chat."""
 
     read_at: datetime
@@ -51,7 +51,7 @@ class AgentTold(Mentioned):
     """What a batch tells of an agent: the newest words on it, and the newest chat that puts it into a department."""
 
     agent: Agent
-    told_by: _Words
+    told_by: _Recency
     department: str | None = None
     department_seen_at: datetime | None = None
 
@@ -61,7 +61,7 @@ class ContactTold(Mentioned):
     """What a batch tells of a contact: its newest short form, and when it was last seen in a chat."""
 
     stub: ContactStub
-    told_by: _Words
+    told_by: _Recency
 
 
 @dataclass
@@ -211,13 +211,13 @@ def _note_department(batch: ChatBatch, name: str, telling: Telling) -> None:
 
 def _note_agent(batch: ChatBatch, agent: Agent, username: str, telling: Telling) -> None:
     created_at, department = telling.chat.created_at, telling.chat.department
-    words = _Words(telling.read_at, created_at)
+    recency = _Recency(telling.read_at, created_at)
     known = batch.agents.get(username)
     _mention(batch, "agents", telling, first=known is None)
     if known is None:
-        known = batch.agents[username] = AgentTold(telling.hour, created_at, agent, words)
-    elif words > known.told_by:
-        known.agent, known.told_by = agent, words
+        known = batch.agents[username] = AgentTold(telling.hour, created_at, agent, recency)
+    elif recency > known.told_by:
+        known.agent, known.told_by = agent, recency
     known.seen_at = max(known.seen_at, created_at)
     if department and (known.department_seen_at is None or created_at >= known.department_seen_at):
         known.department, known.department_seen_at = department, created_at
@@ -225,12 +225,12 @@ def _note_agent(batch: ChatBatch, agent: Agent, username: str, telling: Telling)
 
 def _note_contact(batch: ChatBatch, stub: ContactStub, telling: Telling) -> None:
     created_at = telling.chat.created_at
-    words = _Words(telling.read_at, created_at)
+    recency = _Recency(telling.read_at, created_at)
     known = batch.contacts.get(str(stub.id))
     _mention(batch, "contacts", telling, first=known is None)
     if known is None:
-        batch.contacts[str(stub.id)] = ContactTold(telling.hour, created_at, stub, words)
+        batch.contacts[str(stub.id)] = ContactTold(telling.hour, created_at, stub, recency)
         return
-    if words > known.told_by:
-        known.stub, known.told_by = stub, words
+    if recency > known.told_by:
+        known.stub, known.told_by = stub, recency
     known.seen_at = max(known.seen_at, created_at)

@@ -65,7 +65,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Replayed:
+class WindowCompared:
     """What was rebuilt from how many reads, and how each table compares."""
 
     hours: int
@@ -87,7 +87,7 @@ class _Pass:
     hours: Sequence[Window]
 
 
-def replay(window: Window, place: Place, begin: Begin) -> Replayed:
+def replay(window: Window, place: Place, begin: Begin) -> WindowCompared:
     """Rebuild a window and compare it. Raises NotLoadedError, PagesGoneError, ReplayRunningError, RebuildError, and
     WarehouseStoppedError where the database goes away.
 
@@ -106,7 +106,7 @@ def replay(window: Window, place: Place, begin: Begin) -> Replayed:
             _load(one, place, advance)
         reads = {load.sync_id for told in loads.values() for load in told}
         tables = compare_tables(place.live, place.side, rebuilt)
-    return Replayed(len(hours_of(window, until=window.end)), len(reads), tables)
+    return WindowCompared(len(hours_of(window, until=window.end)), len(reads), tables)
 
 
 def _require_loaded(loads: Loads, window: Window, clock: AccountClock) -> None:
