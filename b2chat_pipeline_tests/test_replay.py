@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from b2chat_pipeline.b2chat.contract import CHATS, CONTACTS
-from b2chat_pipeline.ingest.replay import NotLoadedError, PagesGoneError, Place, WindowCompared, replay
+from b2chat_pipeline.ingest.replay import NotLoadedError, PagesGoneError, Place, RebuildError, WindowCompared, replay
 from b2chat_pipeline.simulator import Fault, World, mutated_records, vanished_record
 from b2chat_pipeline.simulator.expectation import expected
 from b2chat_pipeline.warehouse import differences
@@ -318,6 +318,21 @@ def test_hours_that_were_never_loaded_completely_are_refused(loaded: Pipeline) -
     assert loaded.load(CHATS, later).status == "success"
     with pytest.raises(NotLoadedError, match=r"^24 hours of contacts within 2025-03-07T00:00 "):
         rebuild(loaded, LAST, LAST + DAY)
+
+
+def test_an_hour_that_cannot_be_rebuilt_is_told_with_the_next_step_of_a_rebuild(loaded: Pipeline) -> None:
+    with connect(loaded.url, purpose="tamper") as connection:
+        connection.execute("alter table messages add constraint never check (position < 0) not valid")
+
+    with pytest.raises(RebuildError) as raised:
+        rebuild(loaded, FIRST, FIRST)
+
+    text = str(raised.value)
+    assert " cannot be rebuilt from its stored pages, since loading " in text
+    assert text.endswith(
+        " failed with CheckViolation (23514) in table messages; nothing of it was written: see the PostgreSQL log, then"
+        " run `b2chat replay` again."
+    )
 
 
 def test_a_database_that_goes_away_is_told_with_the_next_step(loaded: Pipeline) -> None:

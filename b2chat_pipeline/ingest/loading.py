@@ -39,7 +39,15 @@ _NO_FAULT_OF_AN_HOUR = (errors.DiskFull, errors.LockNotAvailable)
 
 
 class LoadError(Exception):
-    """A day or an hour could not be written; nothing of it was. The text is one sentence and holds no values."""
+    """A day or an hour could not be written; nothing of it was. The text is one sentence and holds no values.
+
+    It is `cause` and `remedy`, and how to have the hours loaded after that; who loads them otherwise says how there.
+    """
+
+    def __init__(self, cause: str, remedy: str, *, again: str | None = None) -> None:
+        super().__init__(f"{cause}: {remedy}{f', then {again}' if again else ''}.")
+        self.cause = cause
+        self.remedy = remedy
 
 
 class DayHeldUpError(LoadError):
@@ -193,7 +201,8 @@ def check_counts(day: DayRead, tally: Tally) -> None:
         if counts.received != counts.accounted:
             raise LedgerError(
                 f"{entity} of {hour.isoformat()}: {counts.received} records received, {counts.accounted} accounted"
-                f" for; nothing of {day.day} was written: report this, the stored pages of sync {day.sync_id} show it."
+                f" for; nothing of {day.day} was written",
+                f"report this, the stored pages of sync {day.sync_id} show it",
             )
 
 
@@ -217,6 +226,7 @@ def _load_error(day: DayRead, error: psycopg.Error) -> LoadError:
     hours = f"{day.hours[0].start.isoformat()} .. {day.hours[-1].end.isoformat()}"
     kind = DayHeldUpError if isinstance(error, _NO_FAULT_OF_AN_HOUR) else LoadError
     return kind(
-        f"loading {hours} failed with {named(error)}{where}; nothing of it was written: {remedy(error)}, then"
-        " materialize these hours again."
+        f"loading {hours} failed with {named(error)}{where}; nothing of it was written",
+        remedy(error),
+        again="materialize these hours again",
     )

@@ -37,6 +37,7 @@ from b2chat_pipeline.warehouse.side_schema import (
 )
 from b2chat_pipeline.windows import AccountClock, Window, hours_of
 
+_AGAIN = "run `b2chat replay` again"
 Loads = Mapping[Endpoint, Sequence[HourLoad]]
 # Called with the hours that a rebuild has to load; gives what is called with the hours that have just been loaded.
 Begin = Callable[[int], Callable[[int], None]]
@@ -95,7 +96,7 @@ def replay(window: Window, place: Place, begin: Begin) -> WindowCompared:
     """
     hold_side_schema(place.side)
     place.live.isolation_level, place.live.read_only = IsolationLevel.REPEATABLE_READ, True
-    work = Work(f"the rebuild of {window}", again="run `b2chat replay` again")
+    work = Work(f"the rebuild of {window}", again=_AGAIN)
     with stopping(work, place.side), place.live.transaction():
         loads = {endpoint: hour_loads(place.live, endpoint, window) for endpoint in ENTITIES}
         _require_loaded(loads, window, place.clock)
@@ -174,7 +175,10 @@ def _load(one: _Pass, place: Place, advance: Callable[[int], None]) -> None:
                 record_hours_read(place.side, one.endpoint, list(prepared.day.reads.values()))
             failed = loader.load(prepared).failed
             for hour, error in failed.items():
-                raise RebuildError(f"{_span([hour], place.clock)} cannot be rebuilt from its stored pages: {error}")
+                raise RebuildError(
+                    f"{_span([hour], place.clock)} cannot be rebuilt from its stored pages, since {error.cause}:"
+                    f" {error.remedy}, then {_AGAIN}."
+                )
             fresh = {hour.start for hour in prepared.day.hours} - loaded
             loaded |= fresh
             advance(len(fresh))

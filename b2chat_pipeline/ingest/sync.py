@@ -216,7 +216,7 @@ def _whole(days: Iterable[DayTold], stored: Mapping[datetime, HourRead]) -> Iter
 
 def _nothing_stored(endpoint: Endpoint) -> NothingStoredError:
     asset = "chat_pages" if endpoint == CHATS else "contact_pages"
-    return NothingStoredError(f"no stored pages cover this hour: materialize {asset} together with the tables.")
+    return NothingStoredError("no stored pages cover this hour", f"materialize {asset} together with the tables")
 
 
 def _about(order: Order) -> dict[str, object]:
