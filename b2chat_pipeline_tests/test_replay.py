@@ -1,6 +1,7 @@
 """Tables rebuilt from the stored pages equal the live ones; whatever differs is named, and nothing live is touched."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from b2chat_pipeline.simulator.expectation import expected
 from b2chat_pipeline.warehouse import differences
 from b2chat_pipeline.warehouse.connection import WarehouseStoppedError, connect
 from b2chat_pipeline.warehouse.side_schema import SIDE, ReplayRunningError, hold_side_schema
+from b2chat_pipeline.warehouse.write import lock_day
 from b2chat_pipeline.windows import AccountClock, Window
 from b2chat_pipeline_tests.command_support import Home, home_in
 from b2chat_pipeline_tests.dagster_support import PROJECT, account_environment
@@ -247,6 +249,17 @@ def test_a_load_that_goes_on_meanwhile_is_no_difference(loaded: Pipeline) -> Non
 
     assert found(replayed) == []
     assert everything(loaded.url)["public.chats"] != before["public.chats"]
+
+
+def test_a_rebuild_does_not_wait_for_a_load_of_the_same_day(loaded: Pipeline) -> None:
+    with connect(loaded.url, purpose="load") as load, ThreadPoolExecutor(1) as threads:
+        with load.transaction():
+            lock_day(load, CHATS, FIRST.isoformat())
+            rebuilding = threads.submit(rebuild, loaded, FIRST, FIRST)
+            done, _ = wait([rebuilding], timeout=30)
+
+        assert done
+        assert rebuilding.result().equal
 
 
 def test_every_row_that_was_tampered_with_is_named_with_its_columns_and_nothing_else_is(loaded: Pipeline) -> None:

@@ -98,8 +98,14 @@ def stored_ids(connection: Connection, table: str, key: str, keys: Collection[st
 
 
 def lock_day(connection: Connection, endpoint: str, day: str) -> None:
-    """Let one load at a time write an endpoint's account-local day; the lock ends with the transaction."""
-    connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"b2chat load {endpoint} {day}",))
+    """Let one load at a time write an endpoint's account-local day; the lock ends with the transaction.
+
+    In one schema: a rebuild writes tables of its own, so it and the loads do not wait for each other.
+    """
+    connection.execute(
+        "select pg_advisory_xact_lock(hashtextextended(concat(current_schema(), %s::text), 0))",
+        (f" b2chat load {endpoint} {day}",),
+    )
 
 
 def _names(columns: Iterable[str]) -> sql.Composed:
