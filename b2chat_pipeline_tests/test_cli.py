@@ -5,14 +5,18 @@ import re
 import signal
 import socket
 import sys
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
+from typing import LiteralString
 from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from b2chat_pipeline.cli import main
 from b2chat_pipeline.commands.load import hours_between
@@ -118,6 +122,38 @@ def test_a_database_that_cannot_be_reached_is_one_sentence(b2chat: Command, comm
 
     assert_is_one_sentence(said, "the databases cannot be made ready (OperationalError): check B2CHAT_DATABASE_URL")
     assert SECRET not in said.errors
+
+
+GOING_AWAY = [
+    (("quarantine", "list"), "ops.quarantine", "quarantine", "the look into the quarantine"),
+    (("quarantine", "show", "anything"), "ops.quarantine", "quarantine", "the look into the quarantine"),
+    (("db", "retain"), "system_settings", "retention", "the retention of raw pages"),
+]
+_END_THE_ONE_THAT_WAITS = """
+    select pg_terminate_backend(pid) from pg_stat_activity where application_name = %s and wait_event_type = 'Lock'
+"""
+
+
+@pytest.mark.parametrize(("command", "table", "purpose", "name"), GOING_AWAY, ids=["list", "show", "retain"])
+def test_a_database_that_goes_away_is_one_sentence(
+    b2chat: Command, database_url: str, command: tuple[str, ...], table: LiteralString, purpose: str, name: str
+) -> None:
+    def end_connection() -> None:
+        deadline = time.monotonic() + 60
+        while not holder.execute(_END_THE_ONE_THAT_WAITS, (f"b2chat {purpose}",)).fetchall():
+            assert time.monotonic() < deadline
+            holder.execute("select pg_stat_clear_snapshot()")
+            time.sleep(0.05)
+
+    with psycopg.connect(database_url) as holder, ThreadPoolExecutor(1) as threads:
+        holder.execute(sql.SQL("lock table {} in access exclusive mode").format(sql.SQL(table)))
+        ending = threads.submit(end_connection)
+        said = b2chat(*command, B2CHAT_DATABASE_URL=database_url, DAGSTER_DATABASE_URL=database_url)
+        ending.result()
+
+    assert_is_one_sentence(
+        said, f"the database stopped {name} with AdminShutdown (57P01): see the PostgreSQL log, then "
+    )
 
 
 @pytest.mark.parametrize("command", [("load", "2025-03-03", "2025-03-04"), ("dev",), ("db", "upgrade")], ids=" ".join)

@@ -70,14 +70,23 @@ def _prepare(databases: Databases) -> None:
 
 
 def retain(environ: Mapping[str, str], *, dry_run: bool) -> None:
-    """Drop old raw pages by the week, and print what was done."""
+    """Drop old raw pages by the week, and print what was done.
+
+    Raises WarehouseStoppedError where PostgreSQL goes away.
+    """
     import click
 
+    from b2chat_pipeline.ingest.bookkeeping import Work, stopping
     from b2chat_pipeline.warehouse.accounts import stored_settings
     from b2chat_pipeline.warehouse.connection import connect
     from b2chat_pipeline.warehouse.retention import retain_raw_pages
 
-    with open_databases(environ) as databases, connect(databases.warehouse, purpose="retention") as connection:
+    work = Work("the retention of raw pages", again="run `b2chat db retain` again")
+    with (
+        open_databases(environ) as databases,
+        connect(databases.warehouse, purpose="retention") as connection,
+        stopping(work, connection),
+    ):
         keep = read_raw_retention(environ, stored_settings(connection))
         done = retain_raw_pages(connection, keep=keep, now=datetime.now(UTC), dry_run=dry_run)
     click.echo(f"{'Would be dropped' if dry_run else 'Dropped'}: {', '.join(done.dropped) or 'nothing'}.")

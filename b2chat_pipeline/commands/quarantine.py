@@ -87,10 +87,16 @@ def replay(environ: Mapping[str, str], *, record_id: str | None, entity: str | N
 
 @contextmanager
 def _connected(environ: Mapping[str, str]) -> "Iterator[tuple[str, Connection]]":
-    """The warehouse's address and a connection to it."""
+    """The warehouse's address and a connection to it. Raises WarehouseStoppedError where PostgreSQL goes away."""
+    from b2chat_pipeline.ingest.bookkeeping import Work, stopping
     from b2chat_pipeline.warehouse.connection import connect
 
-    with open_databases(environ) as databases, connect(databases.warehouse, purpose="quarantine") as connection:
+    work = Work("the look into the quarantine", again="run this again")
+    with (
+        open_databases(environ) as databases,
+        connect(databases.warehouse, purpose="quarantine") as connection,
+        stopping(work, connection),
+    ):
         yield databases.warehouse, connection
 
 
