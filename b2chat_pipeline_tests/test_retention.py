@@ -14,6 +14,7 @@ from b2chat_pipeline.ingest.sync import NothingStoredError
 from b2chat_pipeline.simulator import World
 from b2chat_pipeline.warehouse.connection import connect
 from b2chat_pipeline.warehouse.database import ensure_weekly_partitions
+from b2chat_pipeline.warehouse.reads import mark_applied
 from b2chat_pipeline.warehouse.retention import retain_raw_pages
 from b2chat_pipeline_tests.dagster_support import account_environment
 from b2chat_pipeline_tests.loading_support import business_rows, hours_between, running_pipeline
@@ -55,6 +56,27 @@ def test_a_dry_run_says_what_would_be_dropped_and_drops_nothing(weeks: psycopg.C
 
     assert (len(done.dropped), done.kept, done.ahead) == (5, 5, [])
     assert len(pages(weeks)) == 10
+
+
+def hour_loads(connection: psycopg.Connection) -> list[tuple[str, datetime]]:
+    return connection.execute("select sync_id, hour_start from ops.hour_loads order by read_at, hour_start").fetchall()
+
+
+def test_loads_from_pages_that_are_gone_are_dropped_but_for_the_newest_of_each_hour(weeks: psycopg.Connection) -> None:
+    weeks.execute("update api_response_logs set sync_id = replace(id, 'page', 'read')")
+    first, second = (datetime(2024, 12, 30, hour, tzinfo=UTC) for hour in (14, 15))
+    for back in range(9, -1, -1):
+        read_at = {first: NOW - timedelta(weeks=back)} | ({second: NOW - timedelta(weeks=9)} if back == 9 else {})
+        mark_applied(weeks, CHATS, read_at, sync_id=f"read {back}")
+    before = hour_loads(weeks)
+
+    would = retain_raw_pages(weeks, keep=MONTH, now=NOW, dry_run=True)
+    untouched = hour_loads(weeks)
+    done = retain_raw_pages(weeks, keep=MONTH, now=NOW)
+
+    assert (would.hour_loads, done.hour_loads, untouched) == (4, 4, before)
+    assert hour_loads(weeks) == [("read 9", second), *((f"read {back}", first) for back in range(5, -1, -1))]
+    assert retain_raw_pages(weeks, keep=MONTH, now=NOW).hour_loads == 0
 
 
 def test_rows_outside_any_week_are_reported(weeks: psycopg.Connection) -> None:

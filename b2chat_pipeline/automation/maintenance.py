@@ -30,6 +30,7 @@ def drop_old_pages(context: dg.OpExecutionContext, warehouse: WarehouseResource)
             "in_use": ", ".join(done.busy),
             "made_ahead": ", ".join(done.ahead),
             "weeks_kept": done.kept,
+            "hour_loads_dropped": done.hour_loads,
             "rows_outside_any_week": done.default_rows,
         }
     )

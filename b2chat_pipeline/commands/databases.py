@@ -90,6 +90,7 @@ def retain(environ: Mapping[str, str], *, dry_run: bool) -> None:
         keep = read_raw_retention(environ, stored_settings(connection))
         done = retain_raw_pages(connection, keep=keep, now=datetime.now(UTC), dry_run=dry_run)
     click.echo(f"{'Would be dropped' if dry_run else 'Dropped'}: {', '.join(done.dropped) or 'nothing'}.")
+    click.echo(f"Loads of hours whose pages are gone: {done.hour_loads:,} rows.")
     if done.busy:
         click.echo(f"In use, so kept for now: {', '.join(done.busy)}.")
     click.echo(f"Kept: {done.kept} weeks. Rows outside any week: {done.default_rows:,}.")
