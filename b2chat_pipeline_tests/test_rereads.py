@@ -15,6 +15,7 @@ from b2chat_pipeline.simulator.expectation import expected
 from b2chat_pipeline_tests.dagster_support import (
     FIRST_DAY,
     Pipeline,
+    account_environment,
     failure_sentences,
     hours_of,
     ranged,
@@ -169,6 +170,23 @@ def test_the_running_day_is_read_again_as_far_as_it_is_over(pipeline: Pipeline) 
     assert result.success
     (hours,) = pipeline.query("select count(*) from ops.window_reads")
     assert hours == (13,)
+
+
+@pytest.mark.parametrize("table", ["chats", "messages"])
+def test_a_backfill_may_contain_the_running_day_although_not_all_of_its_hours_are_over(table: str) -> None:
+    account = account_environment("http://127.0.0.1:1", "postgresql://u@127.0.0.1:1/d")
+    graph = build_definitions(account).resolve_asset_graph()
+    days, hours = (graph.get(dg.AssetKey(key)).partitions_def for key in ("chat_updates", table))
+    mapping = graph.get_partition_mapping(dg.AssetKey("chat_updates"), dg.AssetKey(table))
+    assert days is not None
+    assert hours is not None
+
+    needed = mapping.get_upstream_mapped_partitions_result_for_partitions(
+        days.subset_with_partition_keys([FIRST_DAY.isoformat()]), days, hours, datetime(2025, 3, 3, 18, 30, tzinfo=UTC)
+    )
+
+    assert len(needed.partitions_subset) == 13
+    assert needed.required_but_nonexistent_subset.is_empty
 
 
 def test_a_day_that_has_just_begun_has_nothing_to_read(pipeline: Pipeline) -> None:

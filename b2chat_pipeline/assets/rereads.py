@@ -99,9 +99,11 @@ class _Reread:
 def chat_updates(partitions: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
     """Creation days, read again."""
 
+    # The running day has hours that are not over: without this, no backfill may contain it.
+    hours_so_far = dg.TimeWindowPartitionMapping(allow_nonexistent_upstream_partitions=True)
     spec = dg.AssetSpec(
         "chat_updates",
-        deps=["chats", "messages"],
+        deps=[dg.AssetDep(table, partition_mapping=hours_so_far) for table in ("chats", "messages")],
         description=_DESCRIPTION,
         group_name="rereads",
         owners=OWNERS,
