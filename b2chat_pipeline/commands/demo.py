@@ -1,5 +1,6 @@
 """`b2chat demo`: everything on a laptop without an account, on invented data, away from any real tables."""
 
+import shlex
 import sys
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
@@ -32,6 +33,7 @@ def demo(environ: Mapping[str, str], *, days: int, port: int, leave: bool) -> No
         services.wait_for_webserver()
         click.echo(f"Dagster is at {services.address}; the schedule loads each hour as it ends.")
         if not leave:
+            _say_how_to_look(services.environ)
             click.echo("Ctrl-C stops everything.")
             services.processes.watch()
     click.echo("Stopped.")
@@ -52,6 +54,23 @@ def demo_environment(environ: Mapping[str, str], *, days: int, simulator_port: i
     }
 
 
+def _say_how_to_look(environ: Mapping[str, str]) -> None:
+    """Print what another shell needs: without it, commands are about the account in .env."""
+    settings = " ".join(f"{name}={shlex.quote(environ[name])}" for name in _DEMO)
+    click.echo("For `b2chat load`, `replay` and `quarantine` on these data, in another shell in this folder first:")
+    click.echo(f"  export {settings}")
+    click.echo(f"Tables and books: psql {shlex.quote(environ['B2CHAT_DATABASE_URL'])}")
+
+
+_DEMO = (
+    "B2CHAT_DATA_DIR",
+    "B2CHAT_API_URL",
+    "B2CHAT_USERNAME",
+    "B2CHAT_PASSWORD",
+    "B2CHAT_TIMEZONE",
+    "B2CHAT_START_DATE",
+    "B2CHAT_ADMIN_EMAILS",
+)
 _REAL = ("B2CHAT_DATABASE_URL", "DAGSTER_DATABASE_URL", "DAGSTER_HOME")
 
 

@@ -26,7 +26,7 @@ def print_summary(instance: dg.DagsterInstance, run_ids: Sequence[str], *, hours
 
     table = Table(title=f"{hours} hours in {len(run_ids)} runs")
     for place, heading in enumerate(_HEADINGS):
-        table.add_column(heading, justify="right" if place else "left", no_wrap=not place)
+        table.add_column(heading, justify="right" if place else "left", no_wrap=" " not in heading)
     with connect(warehouse_url, purpose="summary") as connection:
         for entity, *counts in connection.execute(_TOTALS, (list(run_ids),)):
             table.add_row(entity, *(f"{count:,}" for count in counts))
