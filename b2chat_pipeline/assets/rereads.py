@@ -4,6 +4,7 @@ An asset of its own, so that a re-read that fails leaves the hours that were loa
 are due (`policy.py`).
 """
 
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -100,7 +101,9 @@ def chat_updates(partitions: dg.DailyPartitionsDefinition) -> dg.AssetsDefinitio
     """Creation days, read again."""
 
     # The running day has hours that are not over: without this, no backfill may contain it.
-    hours_so_far = dg.TimeWindowPartitionMapping(allow_nonexistent_upstream_partitions=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        hours_so_far = dg.TimeWindowPartitionMapping(allow_nonexistent_upstream_partitions=True)
     spec = dg.AssetSpec(
         "chat_updates",
         deps=[dg.AssetDep(table, partition_mapping=hours_so_far) for table in ("chats", "messages")],
