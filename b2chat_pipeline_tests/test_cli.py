@@ -349,3 +349,21 @@ def test_dev_that_is_terminated_while_it_starts_leaves_nothing_behind(home: Home
 
         assert process.wait(60) == 1
         wait_until_none(home)
+
+
+def test_dev_whose_embedded_database_dies_ends_with_one_sentence_and_starts_again(home: Home) -> None:
+    dev = ["b2chat", "dev", "--port", str(free_port())]
+    with home.running(dev, IDLE) as process:
+        wait_for_line(process.stdout, "Dagster is at ")
+        postmaster = int((home.data / "postgres" / "data" / "postmaster.pid").read_text().splitlines()[0])
+        os.kill(postmaster, signal.SIGKILL)
+
+        assert process.wait(60) == 1
+        wait_until_none(home)
+    said = (home.folder / "b2chat.log").read_text()
+    assert re.fullmatch(r"b2chat: the embedded PostgreSQL ended by itself: [^\n]*start this again\.\n", said), said
+
+    with home.running(dev, IDLE) as process:
+        wait_for_line(process.stdout, "Dagster is at ")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0

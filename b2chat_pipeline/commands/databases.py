@@ -24,6 +24,15 @@ class Databases:
 
     warehouse: str
     dagster: str
+    embedded: EmbeddedPostgres | None = None
+
+    def check(self) -> None:
+        """Raises DatabaseError where the embedded server has ended: nobody else would start it again."""
+        if self.embedded is not None and self.embedded.has_ended():
+            raise DatabaseError(
+                "the embedded PostgreSQL ended by itself: look into postgres/server.log in B2CHAT_DATA_DIR, then start"
+                " this again."
+            )
 
 
 @contextmanager
@@ -44,6 +53,7 @@ def _server(storage: Storage) -> Iterator[Databases]:
         yield Databases(
             storage.database_url or embedded.url(EMBEDDED_DATABASE),
             storage.dagster_database_url or embedded.url(DAGSTER_DATABASE),
+            embedded,
         )
 
 

@@ -35,7 +35,7 @@ def demo(environ: Mapping[str, str], *, days: int, port: int, leave: bool) -> No
         if not leave:
             _say_how_to_look(services.environ)
             click.echo("Ctrl-C stops everything.")
-            services.processes.watch()
+            services.watch()
     click.echo("Stopped.")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from b2chat_pipeline.commands.databases import open_databases
+from b2chat_pipeline.commands.databases import Databases, open_databases
 from b2chat_pipeline.commands.ports import HOST, require_free
 from b2chat_pipeline.commands.processes import Processes, answers
 from b2chat_pipeline.commands.project import dagster_environment, project_folder
@@ -26,6 +26,7 @@ class Services:
     processes: Processes
     environ: Mapping[str, str]
     port: int
+    databases: Databases
 
     @property
     def address(self) -> str:
@@ -46,6 +47,10 @@ class Services:
         """Start schedules, sensors, backfills and the run queue."""
         self.processes.start("daemon", [_script("dagster-daemon"), "run", "-w", _workspace()], self.environ)
 
+    def watch(self) -> None:
+        """Return when the user interrupts. Raises ProcessError or DatabaseError where one of them ends by itself."""
+        self.processes.watch(self.databases.check)
+
 
 def dev(environ: Mapping[str, str], *, port: int) -> None:
     """Run everything until interrupted. Raises SettingsError before anything is started."""
@@ -56,7 +61,7 @@ def dev(environ: Mapping[str, str], *, port: int) -> None:
         services.wait_for_webserver()
         click.echo(f"Dagster is at {services.address}; logs are in {services.processes.log_folder}.")
         click.echo("Ctrl-C stops everything.")
-        services.processes.watch()
+        services.watch()
     click.echo("Stopped.")
 
 
@@ -71,9 +76,9 @@ def open_services(environ: Mapping[str, str], *, port: int) -> Iterator[Services
         _create_dagster_tables()
         try:
             with Processes(log_folder) as processes:
-                yield Services(processes, ready, port)
+                yield Services(processes, ready, port, databases)
         finally:
-            _forget_daemon()
+            _forget_daemon(databases.dagster)
 
 
 def adopt(environ: Mapping[str, str]) -> None:
@@ -89,10 +94,18 @@ def _create_dagster_tables() -> None:
         pass
 
 
-def _forget_daemon() -> None:
-    """Its last heartbeat would make it look alive, and `b2chat load` hand it a backfill."""
-    import dagster as dg
+def _forget_daemon(dagster_url: str) -> None:
+    """Its last heartbeat would make it look alive, and `b2chat load` hand it a backfill.
 
+    A database that is gone keeps it: Dagster would try for half a minute, and hide what went wrong behind its trace.
+    """
+    import dagster as dg
+    import psycopg
+
+    try:
+        psycopg.connect(f"postgresql://{dagster_url.split('://', 1)[1]}").close()
+    except psycopg.OperationalError:
+        return
     with dg.DagsterInstance.get() as instance:
         instance.wipe_daemon_heartbeats()
 

@@ -80,10 +80,13 @@ class Processes:
             if child.process.poll() is not None:
                 raise ProcessError(f"{child.name} ended with exit status {child.process.returncode}: see {child.log}.")
 
-    def watch(self) -> None:
-        """Return when the user interrupts. Raises ProcessError where a child ends by itself."""
+    def watch(self, check_others: Callable[[], None]) -> None:
+        """Return when the user interrupts. Raises ProcessError where a child ends by itself, and what the check of
+        others raises.
+        """
         with suppress(KeyboardInterrupt):
             while True:
+                check_others()
                 self.check()
                 time.sleep(0.5)
 

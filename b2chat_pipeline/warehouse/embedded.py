@@ -66,6 +66,10 @@ class EmbeddedPostgres:
     ) -> None:
         self.stop()
 
+    def has_ended(self) -> bool:
+        """Whether the server's process is gone: crashed, or ended by somebody else."""
+        return not self._cluster.runs()
+
     def is_running(self) -> bool:
         """Whether the server is there, whoever started it."""
         return self._cluster.listens()

@@ -85,6 +85,13 @@ class PostgresCluster:
                 return False
         return True
 
+    def runs(self) -> bool:
+        """Whether the server's process lives; nothing is asked of it."""
+        try:
+            return _runs_in(_pid_in(self.data / "postmaster.pid"), self.data)
+        except FileNotFoundError:
+            return False
+
     def create(self) -> None:
         """Makes the data directory. It gets its name when it is complete, so a kill leaves no half-made one."""
         self._prepare(self.home)
