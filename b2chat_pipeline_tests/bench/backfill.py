@@ -27,6 +27,8 @@ from b2chat_pipeline_tests.command_support import home_in, wait_for_daemon, wait
 from b2chat_pipeline_tests.dagster_support import account_environment
 
 CHATS_PER_DAY = 200
+# Not the contacts: beside the backfill the daemon reads all there are, as it does at its first start.
+_TABLES = [table for table in TABLES if table != "contacts"]
 # Seconds that a backfill may take before it counts as hanging.
 _PATIENCE = 3600
 
@@ -98,8 +100,8 @@ def _require_all(account: BenchAccount, dagster_url: str) -> None:
 
 def _row_counts(url: str) -> Mapping[str, int]:
     with connect(url, purpose="bench") as connection:
-        counts = (connection.execute(f"select count(*) from {table}".encode()).fetchone() for table in TABLES)  # noqa: S608
-        return {table: row[0] for table, row in zip(TABLES, counts, strict=True) if row}
+        counts = (connection.execute(f"select count(*) from {table}".encode()).fetchone() for table in _TABLES)  # noqa: S608
+        return {table: row[0] for table, row in zip(_TABLES, counts, strict=True) if row}
 
 
 if __name__ == "__main__":
