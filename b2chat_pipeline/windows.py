@@ -63,7 +63,7 @@ class AccountClock:
         try:
             steady = _steady_day(self.zone, text[:10])
             if steady is not None and len(text) == _CLOCK_LENGTH:
-                # In UTC, since instants of one zone compare many times as fast as those of two.
+                # In UTC, since instants of one zone compare faster than those of two.
                 return ClockReading(datetime.fromisoformat(text + steady.offset).astimezone(UTC))
             naive = datetime.fromisoformat(text)
             if naive.tzinfo is not None:
@@ -77,7 +77,7 @@ class AccountClock:
         return self.reads_all([text]) or self.read(text).instant is not None
 
     def reads_all(self, texts: Collection[str]) -> bool:
-        """Whether all these clocks are of the usual form and can be read. Many times as fast as to read them."""
+        """Whether all these clocks are of the usual form and can be read, without reading them."""
         if not {text[_MINUTE_LENGTH:] for text in texts} <= _SECONDS.keys():
             return False
         return all(_steady_minute(self.zone, minute) for minute in {text[:_MINUTE_LENGTH] for text in texts})

@@ -6,12 +6,16 @@ Here belongs which hour a record is loaded for. Not here: reading pages, or load
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
-from b2chat_pipeline.ingest.reading import PageTold
+from psycopg import Connection
+
+from b2chat_pipeline.b2chat.contract import Endpoint
+from b2chat_pipeline.ingest.reading import PageTold, told_pages
 from b2chat_pipeline.ingest.received import Received
-from b2chat_pipeline.warehouse.reads import HourRead
+from b2chat_pipeline.warehouse.reads import HourRead, stored_pages
 from b2chat_pipeline.windows import AccountClock, Window
 
 
@@ -76,6 +80,17 @@ def days_told(pages: Iterable[PageTold], hours: Sequence[Window], clock: Account
         yield from gathering.settled(page.settled_before)
     if gathering is not None:
         yield from gathering.rest()
+
+
+def day_stored(
+    connection: Connection, endpoint: Endpoint, sync_id: str, hours: Sequence[Window], clock: AccountClock
+) -> DayTold | None:
+    """The one day that some hours belong to, as the stored pages of a read tell it; None where none are stored.
+
+    It may be told before the last page: the rest is left at once, since the pages keep the connection in a transaction.
+    """
+    with closing(stored_pages(connection, sync_id, endpoint)) as pages:
+        return next(days_told(told_pages(pages, endpoint, clock), hours, clock), None)
 
 
 class _Gathering:

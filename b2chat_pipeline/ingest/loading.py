@@ -18,14 +18,13 @@ from b2chat_pipeline.b2chat.drift import Departure
 from b2chat_pipeline.ingest.batch import chat_batch
 from b2chat_pipeline.ingest.chats import write_chats
 from b2chat_pipeline.ingest.contacts import contact_batch, write_contacts
-from b2chat_pipeline.ingest.days import DayRead, DayTold, days_told
-from b2chat_pipeline.ingest.reading import told_pages
+from b2chat_pipeline.ingest.days import DayRead, DayTold, day_stored
 from b2chat_pipeline.ingest.received import Tally, count_outside
 from b2chat_pipeline.warehouse.books import EntityTotals, Sync, record_progress
 from b2chat_pipeline.warehouse.connection import named, remedy
 from b2chat_pipeline.warehouse.drift import record_drift
 from b2chat_pipeline.warehouse.ledger import Counts, Rejected, put_aside, write_ledger
-from b2chat_pipeline.warehouse.reads import mark_applied, stored_pages
+from b2chat_pipeline.warehouse.reads import mark_applied
 from b2chat_pipeline.warehouse.write import lock_day
 from b2chat_pipeline.windows import AccountClock, Window
 
@@ -121,9 +120,8 @@ class DayLoader:
         """
         if len(day.hours) == 1:
             return []
-        pages = stored_pages(self._connection, day.sync_id, self._endpoint)
         try:
-            whole = next(days_told(told_pages(pages, self._endpoint, self._clock), day.hours, self._clock), None)
+            whole = day_stored(self._connection, self._endpoint, day.sync_id, day.hours, self._clock)
         except psycopg.Error:
             return []
         if whole is None:

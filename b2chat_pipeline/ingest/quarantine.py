@@ -18,15 +18,14 @@ from psycopg import Connection
 
 from b2chat_pipeline.b2chat.contract import ENTITIES, Endpoint
 from b2chat_pipeline.ingest.bookkeeping import Work, closing, stopping
-from b2chat_pipeline.ingest.days import DayTold, days_told
+from b2chat_pipeline.ingest.days import DayTold, day_stored
 from b2chat_pipeline.ingest.loading import DayLoader, LoadError, PreparedDay, attempted, check_counts, total, total_of
-from b2chat_pipeline.ingest.reading import told_pages
 from b2chat_pipeline.ingest.received import Received, Tally
 from b2chat_pipeline.warehouse.books import EntityTotals, Sync, open_sync, record_progress
 from b2chat_pipeline.warehouse.connection import named, remedy
 from b2chat_pipeline.warehouse.ledger import Counts, Rejected, put_aside, record_hash, write_ledger
 from b2chat_pipeline.warehouse.quarantine import Quarantined, resolve, stored_read_at
-from b2chat_pipeline.warehouse.reads import applied_reads, as_received, hours_read, stored_pages
+from b2chat_pipeline.warehouse.reads import applied_reads, as_received, hours_read
 from b2chat_pipeline.warehouse.write import lock_day
 from b2chat_pipeline.windows import AccountClock, Window
 
@@ -180,8 +179,8 @@ class _Again:
         read = hours_read(connection, self._endpoint, [hour]).get(hour)
         if read is None:
             return None
-        pages = told_pages(stored_pages(connection, read.sync_id, self._endpoint), self._endpoint, self._place.clock)
-        return next(days_told(pages, [Window(hour, hour + timedelta(hours=1))], self._place.clock), None)
+        hours = [Window(hour, hour + timedelta(hours=1))]
+        return day_stored(connection, self._endpoint, read.sync_id, hours, self._place.clock)
 
     def _count(self, tally: Mapping[tuple[str, datetime], Counts]) -> None:
         for (entity, _), counts in tally.items():
