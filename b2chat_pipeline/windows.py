@@ -16,9 +16,11 @@ from zoneinfo import ZoneInfo
 # Why a clock of the API is not simply what it says: it names two instants (clocks went back; the first is taken), none
 # (clocks went forward; it is shifted by the gap), or cannot be read as a time at all.
 ClockFlag = Literal["ambiguous", "nonexistent", "unreadable"]
-_CLOCK_LENGTH, _MINUTE_LENGTH = len("2025-01-31 23:59:59"), len("2025-01-31 23:59")
+_CLOCK_LENGTH, _MINUTE_LENGTH, _DAY_LENGTH = len("2025-01-31 23:59:59"), len("2025-01-31 23:59"), len("2025-01-31")
 # `2025-01-31 23:59` with any separator: Python reads other forms too, which PostgreSQL does not.
 _MINUTE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}.[0-9]{2}:[0-9]{2}").fullmatch
+# Any number of them, a line each, with their seconds.
+_CLOCKS = re.compile(r"(?:(?:^|\n)[0-9]{4}-[0-9]{2}-[0-9]{2}.(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9])*").fullmatch
 # The seconds of a clock, by what stands behind its minute.
 _SECONDS = {f":{second:02}": second for second in range(60)}
 
@@ -78,9 +80,9 @@ class AccountClock:
 
     def reads_all(self, texts: Collection[str]) -> bool:
         """Whether all these clocks are of the usual form and can be read, without reading them."""
-        if not {text[_MINUTE_LENGTH:] for text in texts} <= _SECONDS.keys():
+        if not _CLOCKS("\n".join(texts)):
             return False
-        return all(_steady_minute(self.zone, minute) for minute in {text[:_MINUTE_LENGTH] for text in texts})
+        return all(_steady_day_if_any(self.zone, day) for day in {text[:_DAY_LENGTH] for text in texts})
 
     def stamp(self, text: str) -> Stamp | None:
         """The same clock as a stamp; None where it cannot be read. Several times as fast as `read`."""
@@ -143,14 +145,23 @@ def _steady_minute(zone: ZoneInfo, text: str) -> _SteadyMinute | None:
     """What holds for all clocks of a minute; None where it has another form, or clocks change that day."""
     if not _MINUTE(text):
         return None
+    day = _steady_day_if_any(zone, text[:_DAY_LENGTH])
     try:
         local = datetime.fromisoformat(text)
-        day = _steady_day(zone, text[:10])
-    except (ValueError, OverflowError):
+    except ValueError:
         return None
     if day is None:
         return None
     return _SteadyMinute(day.offset, day.midnight + local.hour * 3600 + local.minute * 60, f"{text[:10]} {text[11:]}")
+
+
+@lru_cache(maxsize=4096)
+def _steady_day_if_any(zone: ZoneInfo, day: str) -> _SteadyDay | None:
+    """`_steady_day` of what may be no day at all: None then."""
+    try:
+        return _steady_day(zone, day)
+    except (ValueError, OverflowError):
+        return None
 
 
 @lru_cache(maxsize=4096)

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from b2chat_pipeline.b2chat.contract import Chat, Misfit
 from b2chat_pipeline.b2chat.decoding import decode_chat
-from b2chat_pipeline.ingest.mapping import MappedChat, Parents, chat_row, map_chat, message_lines
+from b2chat_pipeline.ingest.mapping import MappedChat, Parents, chat_row, map_chat, message_lines, synced
 from b2chat_pipeline.ingest.rows import MESSAGE_COLUMNS, ChatRow
 from b2chat_pipeline.warehouse.write import NULL
 from b2chat_pipeline.windows import AccountClock
@@ -54,8 +54,10 @@ class MessageRow(NamedTuple):
 
 
 def messages(*told: dict[str, object], clock: AccountClock = BOGOTA) -> list[MessageRow]:
-    lines = message_lines(fitting(clock, messages=list(told)), "row", synced_at=NOON)
-    rows = [dict(zip(MESSAGE_COLUMNS, line.rstrip("\n").split("\t"), strict=True)) for line in lines.values()]
+    lines = message_lines(fitting(clock, messages=list(told)), "row")
+    rows = [
+        dict(zip(MESSAGE_COLUMNS, synced(line, NOON).rstrip("\n").split("\t"), strict=True)) for line in lines.values()
+    ]
     assert [row["id"] for row in rows] == list(lines)
     return [MessageRow(*(_told(row[name]) for name in MessageRow._fields)) for row in rows]  # type: ignore[arg-type]
 

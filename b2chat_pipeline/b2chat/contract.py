@@ -65,7 +65,7 @@ class Message(Struct, frozen=True, gc=False):
     location: Any = None
 
 
-class Chat(Struct, frozen=True):
+class Chat(Struct, frozen=True, gc=False):
     """One chat with everything that is told inside it. Clocks are naive, in the account's zone."""
 
     chat_id: str
@@ -87,7 +87,7 @@ class Chat(Struct, frozen=True):
     messages: list[Message] | None = None
 
 
-class Contact(Struct, frozen=True):
+class Contact(Struct, frozen=True, gc=False):
     """The full form of a contact, from /contacts/export. Clocks are naive, in the account's zone."""
 
     contact_id: int | str

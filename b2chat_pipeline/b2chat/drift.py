@@ -61,7 +61,7 @@ class _StrictMessage(Message, frozen=True, gc=False, forbid_unknown_fields=True)
     pass
 
 
-class _StrictChat(Chat, frozen=True, forbid_unknown_fields=True):
+class _StrictChat(Chat, frozen=True, gc=False, forbid_unknown_fields=True):
     agent: _StrictAgent | None = None
     contact: _StrictStub | None = None
     department: str | _StrictNamed | None = None
@@ -71,7 +71,7 @@ class _StrictChat(Chat, frozen=True, forbid_unknown_fields=True):
     viewer_url: Any = None
 
 
-class _StrictContact(Contact, frozen=True, forbid_unknown_fields=True):
+class _StrictContact(Contact, frozen=True, gc=False, forbid_unknown_fields=True):
     # Known to be told, and of no use to any table.
     row_index: Any = None
 

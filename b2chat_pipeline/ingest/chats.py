@@ -8,20 +8,23 @@ Newer means read later. A page read before the one an hour was last loaded from 
 nothing. A chat whose hashes are equal is skipped.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import islice
 
 from psycopg import Connection
 
 from b2chat_pipeline.b2chat.contract import CHATS
 from b2chat_pipeline.ingest.absences import miss_absent, tell_chats
+from b2chat_pipeline.ingest.ahead import ahead
 from b2chat_pipeline.ingest.batch import ChatBatch, DayWrite, Telling, count_chat, count_messages
 from b2chat_pipeline.ingest.days import DayRead
 from b2chat_pipeline.ingest.lists import ListTold
-from b2chat_pipeline.ingest.mapping import Parents, chat_row, message_lines
+from b2chat_pipeline.ingest.mapping import Parents, chat_row, synced
 from b2chat_pipeline.ingest.messages import merge_messages, recount_messages
 from b2chat_pipeline.ingest.parents import insert_parents, update_parents
+from b2chat_pipeline.ingest.people import e164
 from b2chat_pipeline.ingest.rows import MESSAGE_COLUMNS, ChatRow
 from b2chat_pipeline.warehouse.history import Absence, chat_absences, record_changes
 from b2chat_pipeline.warehouse.message_lists import MessageList, message_lists, replace_lists, stored_stretches
@@ -51,8 +54,8 @@ _UPDATE_CHATS = """
 _TELL_LATE = "update chats set messages_hash = %s, messages_told = true, last_sync_at = %s where id = %s"
 
 
-# New chats written at once, with all their messages.
-_AT_ONCE = 2_000
+# New chats written at once, with all their messages: few enough for the rows of as many more to be in memory.
+_AT_ONCE = 1_000
 
 
 @dataclass(frozen=True)
@@ -149,19 +152,43 @@ def _count(write: DayWrite, telling: Telling, term: str) -> None:
 
 
 def _insert(write: DayWrite, tellings: Sequence[Telling], parents: Parents) -> None:
-    """Copy chats that are new with their messages, some at a time: their rows are in memory only meanwhile."""
-    for first in range(0, len(tellings), _AT_ONCE):
-        some = tellings[first : first + _AT_ONCE]
+    """Copy chats that are new with their messages, some at a time; the next ones are made ready meanwhile."""
+    for some in ahead(_ready(tellings), depth=1):
         chats = (
             chat_row(telling.chat, telling.chat.new_id, parents, read_at=telling.read_at, synced_at=write.synced_at)
             for telling in some
         )
         copy_rows(write.connection, "chats", ChatRow._fields, chats)
-        told = (message_lines(telling.chat, telling.chat.new_id, synced_at=write.synced_at) for telling in some)
-        copy_lines(write.connection, "messages", MESSAGE_COLUMNS, ("".join(lines.values()) for lines in told))
+        lines = (synced(telling.chat.new_lines, write.synced_at) for telling in some)
+        copy_lines(write.connection, "messages", MESSAGE_COLUMNS, lines)
         for telling in some:
-            telling.chat.forget_clocks()
+            telling.chat.forget()
             _count(write, telling, "inserted")
+
+
+def _ready(tellings: Sequence[Telling]) -> Generator[Sequence[Telling], None, None]:
+    """Some chats at a time, with what their rows take."""
+    for first in range(0, len(tellings), _AT_ONCE):
+        some = tellings[first : first + _AT_ONCE]
+        _make_ready(some)
+        yield some
+
+
+def make_ready_ahead(batch: ChatBatch, fresh: Collection[datetime]) -> None:
+    """Work out what the rows of some hours take, which are most likely new: while another day is written.
+
+    Of as many chats as are written at once; the others are made ready while these are written.
+    """
+    tellings = (batch.chats[key] for key in sorted(batch.chats))
+    _make_ready(islice((telling for telling in tellings if telling.hour in fresh), _AT_ONCE))
+    for contact in batch.contacts.values():
+        if contact.hour in fresh:
+            e164(contact.stub.mobile_number, None)
+
+
+def _make_ready(tellings: Iterable[Telling]) -> None:
+    for telling in tellings:
+        telling.chat.make_ready()
 
 
 def _update(write: DayWrite, tellings: Sequence[Telling], known: _Known, parents: Parents, *, sync_id: str) -> None:

@@ -16,7 +16,7 @@ from psycopg import Connection, errors
 from b2chat_pipeline.b2chat.contract import CHATS, Endpoint
 from b2chat_pipeline.b2chat.drift import Departure
 from b2chat_pipeline.ingest.batch import chat_batch
-from b2chat_pipeline.ingest.chats import write_chats
+from b2chat_pipeline.ingest.chats import make_ready_ahead, write_chats
 from b2chat_pipeline.ingest.contacts import contact_batch, write_contacts
 from b2chat_pipeline.ingest.days import DayRead, DayTold, day_stored
 from b2chat_pipeline.ingest.received import Tally, count_outside
@@ -138,8 +138,8 @@ class DayLoader:
                 raise
             raise _load_error(prepared.day, error) from None
 
-    def prepare(self, told: DayTold) -> PreparedDay:
-        """Decode a day's records, and let go of them as they came.
+    def prepare(self, told: DayTold, *, fresh: Collection[datetime] = ()) -> PreparedDay:
+        """Decode a day's records, and let go of them as they came. `fresh` are hours that were never loaded.
 
         Needs no database, so it can be done while another day is written.
         """
@@ -147,6 +147,7 @@ class DayLoader:
         if self._endpoint == CHATS:
             chats = chat_batch(told.taken(), clock)
             count_outside(chats.tally, "chats", day.outside)
+            make_ready_ahead(chats, fresh)
             return PreparedDay(
                 *(day, chats.rejected, chats.watch.found),
                 lambda now: write_chats(connection, chats, day, synced_at=now).tally,

@@ -58,10 +58,35 @@ class MappedChat:
         """The instants of its messages; needed as seldom."""
         return [stamp for record in self.told if (stamp := self.clock.stamp(record.created_at)) is not None]
 
-    def forget_clocks(self) -> None:
-        """Let go of what has been read of its clocks, which takes half as much memory as its messages."""
-        self.__dict__.pop("clocks", None)
+    @cached_property
+    def unread(self) -> int:
+        """Customer messages after the last outgoing one."""
+        told = zip(self.stamps, self.places, self.told, strict=True)
+        latest_first = sorted([(stamp[0], place, record.incoming) for stamp, place, record in told], reverse=True)
+        outgoing = (count for count, (_, _, incoming) in enumerate(latest_first) if not incoming)
+        return next(outgoing, len(latest_first))
+
+    @cached_property
+    def latest(self) -> datetime:
+        """The latest clock known of it, its own or a message's."""
+        latest = max((stamp[0] for stamp in self.stamps), default=None)
+        own = self.clocks.latest
+        return own if latest is None else max(own, datetime.fromtimestamp(latest, UTC))
+
+    @cached_property
+    def new_lines(self) -> str:
+        """The lines of its messages where it is not stored yet."""
+        return "".join(message_lines(self, self.new_id).values())
+
+    def make_ready(self) -> None:
+        """Work out what a new row takes: the slow part of writing one, which can be done ahead, without a database."""
+        _ = self.unread, self.latest, self.new_lines
         self.__dict__.pop("stamps", None)
+
+    def forget(self) -> None:
+        """Let go of what was worked out: it takes as much memory as its messages."""
+        for name in ("clocks", "stamps", "unread", "latest", "new_lines"):
+            self.__dict__.pop(name, None)
 
     @property
     def key(self) -> str:
@@ -134,7 +159,7 @@ def chat_row(mapped: MappedChat, row_id: str, parents: Parents, *, read_at: date
         is_agent_available=record.is_agent_available,
         alias=record.alias or None,
         tags=tag_names(record),
-        unread_count=_unread(mapped),
+        unread_count=mapped.unread,
         created_at=clocks.created_at,
         opened_at=clocks.opened_at,
         picked_up_at=clocks.picked_up_at,
@@ -143,7 +168,7 @@ def chat_row(mapped: MappedChat, row_id: str, parents: Parents, *, read_at: date
         duration=duration(clocks),
         raw_duration=record.duration,
         time_flags=clocks.flags,
-        last_modified_at=_latest(mapped),
+        last_modified_at=mapped.latest,
         row_hash=mapped.row_hash,
         messages_hash=mapped.messages_hash,
         messages_told=bool(mapped.told),
@@ -152,14 +177,16 @@ def chat_row(mapped: MappedChat, row_id: str, parents: Parents, *, read_at: date
     )
 
 
-def message_lines(mapped: MappedChat, row_id: str, *, synced_at: datetime) -> dict[str, str]:
+def message_lines(mapped: MappedChat, row_id: str) -> dict[str, str]:
     """The rows of a chat's messages, for the chat stored under `row_id`: by their ids, as lines of COPY.
+
+    They end before `last_sync_at`, which `synced` adds: they may be made before the transaction begins.
 
     The API gives messages no id, so their keys are made of all that tells two of them apart: chat, time (by the
     instant: a local time that does not exist is shifted onto one that does), direction, type, body, caption, and which
     of several alike it is.
     """
-    make_key, synced = derived_ids("message", mapped.key), synced_at.isoformat()
+    make_key = derived_ids("message", mapped.key)
     lines: dict[str, str] = {}
     alike: dict[str, int] = {}
     for position, record, (epoch, timestamp, flag) in zip(mapped.places, mapped.told, mapped.stamps, strict=True):
@@ -175,9 +202,14 @@ def message_lines(mapped: MappedChat, row_id: str, *, synced_at: datetime) -> di
             f"{key}\t{row_id}\t{body if kind == 'text' else NULL}\t{kind}\t{copy_text(record.type)}\t{record.incoming}"
             f"\t{NULL if record.broadcasted is None else record.broadcasted}\t{body if kind == 'image' else NULL}"
             f"\t{body if kind == 'file' else NULL}\t{copy_text(record.caption) if record.caption else NULL}"
-            f"\t{_location(record)}\t{position}\t{timestamp}\t{flag or NULL}\t{synced}\n"
+            f"\t{_location(record)}\t{position}\t{timestamp}\t{flag or NULL}\n"
         )
     return lines
+
+
+def synced(lines: str, at: datetime) -> str:
+    """Lines of messages with `last_sync_at`, their last column. In the text format a line feed only ends lines."""
+    return lines.replace("\n", f"\t{at.isoformat()}\n")
 
 
 def _identity(record: Message, kind: str) -> str:
@@ -285,18 +317,3 @@ def _lasting(record: Message) -> Message:
     """The message without what may change while it stays the same: signatures, and which word says "nothing"."""
     body = _lasting_body(record.body or "", message_type(record.type))
     return msgspec.structs.replace(record, body=body or None, caption=record.caption or None)
-
-
-def _unread(mapped: MappedChat) -> int:
-    """Customer messages after the last outgoing one."""
-    told = zip(mapped.stamps, mapped.places, mapped.told, strict=True)
-    latest_first = sorted([(stamp[0], place, record.incoming) for stamp, place, record in told], reverse=True)
-    outgoing = (count for count, (_, _, incoming) in enumerate(latest_first) if not incoming)
-    return next(outgoing, len(latest_first))
-
-
-def _latest(mapped: MappedChat) -> datetime:
-    """The latest clock known of a chat, its own or a message's."""
-    latest = max((stamp[0] for stamp in mapped.stamps), default=None)
-    own = mapped.clocks.latest
-    return own if latest is None else max(own, datetime.fromtimestamp(latest, UTC))

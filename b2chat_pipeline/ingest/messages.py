@@ -13,7 +13,7 @@ from datetime import datetime
 
 from b2chat_pipeline.ingest.batch import DayWrite, count_messages
 from b2chat_pipeline.ingest.lists import ListTold
-from b2chat_pipeline.ingest.mapping import message_lines
+from b2chat_pipeline.ingest.mapping import message_lines, synced
 from b2chat_pipeline.ingest.rows import MESSAGE_COLUMNS
 from b2chat_pipeline.warehouse.write import insert_staged, stage_lines
 
@@ -78,13 +78,15 @@ def merge_messages(write: DayWrite, lists: Mapping[str, ListTold]) -> None:
     chats: dict[str, str] = {}
     overruled: dict[str, datetime] = {}
     for chat_id, told in lists.items():
-        its_lines = message_lines(told.telling.chat, chat_id, synced_at=write.synced_at)
+        its_lines = message_lines(told.telling.chat, chat_id)
         lines |= its_lines
         chats |= dict.fromkeys(its_lines, chat_id)
         if older := told.overruled():
             keys = list(its_lines)
             overruled |= {keys[place]: read_at for place, read_at in older.items()}
-    stage_lines(write.connection, "messages", MESSAGE_COLUMNS, (lines[key] for key in sorted(lines)))
+    stage_lines(
+        write.connection, "messages", MESSAGE_COLUMNS, (synced(lines[key], write.synced_at) for key in sorted(lines))
+    )
     for term, statement in (("unchanged", _UNCHANGED), ("updated", _UPDATE), ("older", _OLDER)):
         for chat_id, number in write.connection.execute(statement, {"overruled": list(overruled)}).fetchall():
             count_messages(write.tally, lists[chat_id].telling, term, number)

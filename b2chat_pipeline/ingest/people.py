@@ -7,6 +7,7 @@ of one person wins (`parents.py`, `contacts.py`).
 import re
 import unicodedata
 from datetime import datetime
+from functools import lru_cache
 from hashlib import blake2b
 
 from b2chat_pipeline.b2chat.contract import Contact, ContactStub
@@ -127,6 +128,8 @@ def full_row(contact: Contact, clock: AccountClock, *, read_at: datetime, synced
     )
 
 
+# Parsing is slow, and a contact is told with each of its chats.
+@lru_cache(maxsize=20_000)
 def e164(text: str | None, country: str | None) -> str | None:
     """A mobile number as `+<country><number>` where it parses as one, else the text as told; None where none is told.
 

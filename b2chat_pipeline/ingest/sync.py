@@ -23,7 +23,7 @@ from b2chat_pipeline.ingest.reading import PageTold, Reader, plan_reads, told_pa
 from b2chat_pipeline.warehouse.books import EntityTotals, Sync, open_sync
 from b2chat_pipeline.warehouse.connection import WarehouseStoppedError
 from b2chat_pipeline.warehouse.ledger import Counts
-from b2chat_pipeline.warehouse.reads import HourRead, hours_read, record_hours_read, stored_pages
+from b2chat_pipeline.warehouse.reads import HourRead, applied_reads, hours_read, record_hours_read, stored_pages
 from b2chat_pipeline.windows import AccountClock, Window
 
 # Pages read before they are needed: enough to keep the connection busy, few enough to hold in memory.
@@ -168,7 +168,9 @@ class _Running:
         return days_told(ahead(pages, depth=PAGES_AHEAD), hours, self._tools.clock)
 
     def _prepared(self, days: Iterable[DayTold]) -> Iterator[PreparedDay]:
-        return ahead((self._loader.prepare(day) for day in days), depth=1)
+        hours = [hour.start for hour in self._order.hours]
+        fresh = set(hours) - applied_reads(self._tools.loading, self._order.endpoint, hours).keys()
+        return ahead((self._loader.prepare(day, fresh=fresh) for day in days), depth=1)
 
     def _settle(self, prepared: PreparedDay) -> None:
         """Load a day where loading is ordered, and note what became of its hours."""

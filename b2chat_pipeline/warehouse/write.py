@@ -6,31 +6,33 @@ touch the same rows lock them in the same order. Long lists of keys are passed i
 time.
 """
 
+import json
 import re
-from collections.abc import Collection, Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import Any, NamedTuple
 
 from psycopg import Connection, sql
+from psycopg.types.json import Jsonb
 
 # The text format of COPY: PostgreSQL's manual, COPY, "Text Format".
 NULL = r"\N"
 _SPECIAL = re.compile(r"[\\\t\n\r]").search
+_IN_ARRAY = str.maketrans({"\\": r"\\", '"': r"\""})
+# Rows given to PostgreSQL at once.
+_AT_ONCE = 100
 _ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
 
 def copy_rows(connection: Connection, table: str, columns: Sequence[str], rows: Iterable[NamedTuple]) -> None:
     """Copy rows, whose fields are the columns, into a table, one in memory at a time."""
-    statement = sql.SQL("copy {} ({}) from stdin").format(sql.Identifier(table), _names(columns))
-    with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        for row in rows:
-            copy.write_row(row)
+    lines = map(_line, rows)
+    copy_lines(connection, table, columns, iter(lambda: "".join(islice(lines, _AT_ONCE)), ""))
 
 
 def copy_lines(connection: Connection, table: str, columns: Sequence[str], lines: Iterable[str]) -> None:
-    """Copy rows that are already lines of COPY's text format, their texts by `copy_text`.
-
-    Faster than `copy_rows`, which adapts each value by itself: for messages, twenty to a chat.
-    """
+    """Copy rows that are already lines of COPY's text format, their texts by `copy_text`."""
     statement = sql.SQL("copy {} ({}) from stdin").format(sql.Identifier(table), _names(columns))
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
         for line in lines:
@@ -40,6 +42,29 @@ def copy_lines(connection: Connection, table: str, columns: Sequence[str], lines
 def copy_text(text: str) -> str:
     """A text as one field of a line of COPY."""
     return text.translate(_ESCAPES) if _SPECIAL(text) else text
+
+
+def _line(row: NamedTuple) -> str:
+    """A row as a line of COPY. Several times as fast as adapting each value by psycopg: rows have few types."""
+    return "\t".join([_FIELDS[type(value)](value) for value in row]) + "\n"
+
+
+def _array(texts: list[str]) -> str:
+    """An array of texts: PostgreSQL's manual, Arrays, "Array Input and Output Syntax"."""
+    return copy_text("{" + ",".join(f'"{text.translate(_IN_ARRAY)}"' for text in texts) + "}")
+
+
+# How the values of each type are written as a field of a line.
+_FIELDS: Mapping[type, Callable[[Any], str]] = {
+    type(None): lambda _: NULL,
+    str: copy_text,
+    bool: str,
+    int: str,
+    datetime: datetime.isoformat,
+    bytes: lambda value: rf"\\x{value.hex()}",
+    list: _array,
+    Jsonb: lambda value: copy_text(json.dumps(value.obj)),
+}
 
 
 def stage_rows(connection: Connection, table: str, rows: Sequence[NamedTuple]) -> None:
