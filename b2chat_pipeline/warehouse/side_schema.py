@@ -45,9 +45,14 @@ class HourLoad:
 
 def hold_side_schema(connection: Connection) -> None:
     """Make this connection the only one that rebuilds, until it ends. Raises ReplayRunningError."""
-    row = connection.execute("select pg_try_advisory_lock(hashtextextended('b2chat replay', 0))").fetchone()
-    if row is None or not row[0]:
-        raise ReplayRunningError("another replay is running in this database: wait until it ends, then run this again.")
+    try:
+        with connection.transaction():
+            # PostgreSQL takes a moment to notice that the connection of one just ended is gone.
+            connection.execute("set local lock_timeout = '2s'")
+            connection.execute("select pg_advisory_lock(hashtextextended('b2chat replay', 0))")
+    except errors.LockNotAvailable:
+        text = "another replay is running in this database: wait until it ends, then run this again."
+        raise ReplayRunningError(text) from None
 
 
 def make_side_schema(connection: Connection) -> datetime:
