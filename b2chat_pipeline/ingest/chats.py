@@ -55,7 +55,7 @@ _TELL_LATE = "update chats set messages_hash = %s, messages_told = true, last_sy
 
 
 # New chats written at once, with all their messages: few enough for the rows of as many more to be in memory.
-_AT_ONCE = 1_000
+_AT_ONCE = 500
 
 
 @dataclass(frozen=True)
