@@ -37,21 +37,17 @@ class HourlyEventLog(PostgresEventLogStorage):
             return
         table = SqlEventLogStorageTable
         insert = table.insert().returning(table.c.id, table.c.asset_key, table.c.partition)
+        rows = [self._event_to_row(event) for event in events]
         with self._connect() as connection:
-            stored = connection.execute(insert, [self._event_to_row(event) for event in events]).all()
+            stored = connection.execute(insert, rows).all()
         # Nobody promises that rows come back in their order.
         id_of = {(asset, hour): key for key, asset, hour in stored}
-        ids = [id_of[_asset_and_hour(event)] for event in events]
-        last = {_asset_and_hour(event)[0]: (event, key) for event, key in zip(events, ids, strict=True)}
+        ids = [id_of[row["asset_key"], row["partition"]] for row in rows]
+        last = {row["asset_key"]: (event, key) for row, event, key in zip(rows, events, ids, strict=True)}
         with self.index_transaction() as connection:
             self._store_asset_event_tags(connection, events, ids)
             for event, key in last.values():
                 self._store_asset_event(connection, event, key)
-
-
-def _asset_and_hour(event: dg.EventLogEntry) -> tuple[str | None, str | None]:
-    told = event.get_dagster_event()
-    return told.asset_key.to_string() if told.asset_key else None, told.partition
 
 
 def _is_of_an_hour(event: dg.EventLogEntry) -> bool:
