@@ -1,6 +1,7 @@
 """The whole project at work: a range handed to a running daemon, its own processes around it, the tables compared."""
 
 import signal
+import time
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -40,6 +41,7 @@ def test_a_range_is_handed_to_the_daemon_and_without_one_is_loaded_in_process(
 
             through_daemon = home.run(load, settings)
 
+            assert_backfill_completes(empty_database_url)
             dev.send_signal(signal.SIGTERM)
             assert dev.wait(60) == 0
             wait_until_none(home)
@@ -51,7 +53,6 @@ def test_a_range_is_handed_to_the_daemon_and_without_one_is_loaded_in_process(
     assert "3 hours in 1 runs" in in_process.output
     assert len(simulator.requests) > asked
     assert_every_hour_is_green(empty_database_url)
-    assert_backfill_completed(empty_database_url)
     assert_holds(database_url, expected(BUSY_WORLD, NOW, first=FIRST_DAY, last=LAST_DAY))
 
 
@@ -66,9 +67,14 @@ def assert_every_hour_is_green(dagster_url: str) -> None:
     assert statuses == [("SUCCESS",)]
 
 
-def assert_backfill_completed(dagster_url: str) -> None:
-    with psycopg.connect(dagster_url) as connection:
-        assert connection.execute("select status from bulk_actions").fetchall() == [("COMPLETED_SUCCESS",)]
+def assert_backfill_completes(dagster_url: str) -> None:
+    """The daemon finds that the backfill has been worked off; it looks every 30 seconds."""
+    deadline = time.monotonic() + 60
+    with psycopg.connect(dagster_url, autocommit=True) as connection:
+        while (statuses := connection.execute("select status from bulk_actions").fetchall()) == [("REQUESTED",)]:
+            assert time.monotonic() < deadline
+            time.sleep(0.5)
+    assert statuses == [("COMPLETED_SUCCESS",)]
 
 
 def assert_holds(database_url: str, account: Expectation) -> None:

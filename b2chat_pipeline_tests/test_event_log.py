@@ -7,7 +7,10 @@ from pathlib import Path
 import dagster as dg
 import psycopg
 import pytest
+from dagster._core.asset_graph_view.asset_graph_view import AssetGraphView
+from dagster._core.execution.asset_backfill import _get_next_latest_storage_id
 
+from b2chat_pipeline.commands.project import dagster_environment
 from b2chat_pipeline_tests.dagster_support import FIRST_DAY, PROJECT, hours_of, ranged
 
 HOURS = dg.HourlyPartitionsDefinition(start_date=f"{FIRST_DAY}-00:00", timezone="America/Bogota")
@@ -58,6 +61,22 @@ def test_the_hours_of_a_run_are_stored_in_batches_and_each_keeps_its_own_counts(
     # Rows that one statement has written share their transaction: one of all planned hours, one of each asset's.
     assert statements(empty_database_url, "ASSET_MATERIALIZATION_PLANNED") == (len(ASSETS) * len(KEYS), 1)
     assert statements(empty_database_url, "ASSET_MATERIALIZATION") == (len(ASSETS) * len(KEYS), len(ASSETS))
+
+
+def test_a_backfill_does_not_miss_a_batch_that_other_events_have_overtaken(
+    instance: dg.DagsterInstance, empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment = dagster_environment({}, dagster_url=empty_database_url, warehouse_url="")
+    monkeypatch.setenv("ASSET_BACKFILL_CURSOR_OFFSET", environment["ASSET_BACKFILL_CURSOR_OFFSET"])
+    with psycopg.connect(empty_database_url) as batch:
+        begun = batch.execute("select nextval('event_logs_id_seq')").fetchone()
+    instance.report_runless_asset_event(dg.AssetMaterialization("chats", partition=KEYS[0]))
+
+    view = AssetGraphView.for_test(dg.Definitions(assets=[side]), instance)
+    looks_next_from = _get_next_latest_storage_id(view.get_inner_queryer_for_back_compat())
+
+    assert begun is not None
+    assert looks_next_from < begun[0]
 
 
 def statements(url: str, kind: str) -> tuple[int, int]:

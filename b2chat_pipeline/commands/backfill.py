@@ -46,22 +46,31 @@ def daemon_runs(instance: dg.DagsterInstance) -> bool:
 def run_backfill(
     instance: dg.DagsterInstance, keys: Sequence[str], tags: Mapping[str, str], advance: Advance
 ) -> list[str]:
-    """Launch a backfill of the hours, wait until it has ended, and return the ids of its runs. Raises BackfillError."""
+    """Launch a backfill of the hours, wait until they are worked off, and return the ids of its runs.
+
+    Raises BackfillError.
+    """
     backfill_id = _launch(keys, tags)
-    done: set[str] = set()
+    done: dict[str, int] = {}
     while True:
-        backfill = instance.get_backfill(backfill_id)
-        ended = backfill is None or backfill.status.name not in {"REQUESTED", "CANCELING", "FAILING"}
+        ended = _has_ended(instance, backfill_id)
         runs = instance.get_runs(dg.RunsFilter(tags={"dagster/backfill": backfill_id}))
         for run in runs:
             if run.is_finished and run.run_id not in done:
-                done.add(run.run_id)
-                advance(_hours(run, keys))
-        if ended and all(run.is_finished for run in runs):
+                done[run.run_id] = _hours(run, keys)
+                advance(done[run.run_id])
+        # The daemon sees up to half a minute later than we that nothing is left to do.
+        loaded = all(run.is_success for run in runs) and sum(done.values()) == len(keys)
+        if loaded or (ended and all(run.is_finished for run in runs)):
             return [run.run_id for run in runs]
         if not daemon_runs(instance):
             raise BackfillError(f"the daemon stopped during backfill {backfill_id}: `b2chat dev` goes on with it.")
         time.sleep(1)
+
+
+def _has_ended(instance: dg.DagsterInstance, backfill_id: str) -> bool:
+    backfill = instance.get_backfill(backfill_id)
+    return backfill is None or backfill.status.name not in {"REQUESTED", "CANCELING", "FAILING"}
 
 
 def _hours(run: dg.DagsterRun, keys: Sequence[str]) -> int:
