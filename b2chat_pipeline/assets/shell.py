@@ -10,7 +10,11 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 import dagster as dg
-from dagster._core.execution.context.metadata_logging import AssetMetadataHandle, OutputMetadataAccumulator
+from dagster._core.execution.context.metadata_logging import (
+    AssetMetadataHandle,
+    OutputMetadataAccumulator,
+    OutputMetadataHandle,
+)
 
 from b2chat_pipeline.b2chat.contract import Endpoint
 from b2chat_pipeline.b2chat.errors import B2ChatError
@@ -140,10 +144,10 @@ def _credit(context: dg.AssetExecutionContext, side: SideRun, outcome: "Outcome"
 def _attach_metadata(context: dg.AssetExecutionContext, metadata: Mapping[tuple[str, str], Mapping[str, int]]) -> None:
     """Give the materialization of each asset and hour its own metadata, all at once.
 
-    `context.add_asset_metadata` gives one hour its own, and for that copies and checks what all others were given: for a
-    month of five assets that was more work than everything else in the run.
+    `context.add_asset_metadata` gives it to one hour, and for that copies and checks what all others were given: for a
+    month of five assets that took longer than the load.
     """
-    of_handle = {
+    of_handle: dict[AssetMetadataHandle | OutputMetadataHandle, Mapping[str, int]] = {
         AssetMetadataHandle(asset_key=dg.AssetKey(asset), partition_key=key): told
         for (asset, key), told in metadata.items()
     }

@@ -27,8 +27,8 @@ def dagster_environment(environ: Mapping[str, str], *, dagster_url: str, warehou
         "B2CHAT_DATABASE_URL": warehouse_url,
         # Events of a run are written in batches: a run over many hours spends most of its time on them otherwise.
         "DAGSTER_EVENT_BATCH_SIZE": environ.get("DAGSTER_EVENT_BATCH_SIZE") or "1000",
-        # A batch takes its ids before it can be seen. The daemon follows its backfills by the ids it has seen, and would
-        # miss a batch that others have overtaken, so it looks again at as many as several runs may be writing.
+        # A batch takes its ids before it can be seen. The daemon follows its backfills by the ids it has seen, and
+        # would miss a batch that others have overtaken, so it looks again at as many as several runs may be writing.
         "ASSET_BACKFILL_CURSOR_OFFSET": environ.get("ASSET_BACKFILL_CURSOR_OFFSET") or "10000",
         "PYTHONUNBUFFERED": "1",
     }
