@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from b2chat_pipeline.b2chat.contract import CHATS, CONTACTS
@@ -19,9 +20,12 @@ from b2chat_pipeline.b2chat.paging import (
     Query,
     RepeatedPageError,
     Step,
+    Tellings,
     Told,
+    WalkError,
     advance,
     departures,
+    require_all,
     shrink,
 )
 from b2chat_pipeline.policy import PAGE_SIZE
@@ -57,10 +61,16 @@ class MovingList:
         if 0 < self.asked <= len(self.moves):
             self.moves[self.asked - 1](self)
         self.asked += 1
-        listed = sorted(self.records, reverse=(order == "desc") != self.backwards)
+        listed = self.listed(descending=(order == "desc") != self.backwards)
         page = listed[offset : offset + min(limit, self.cap)]
         self.offset = offset
-        return Told([str(it) for it in page], [START + it * MINUTE for it in page], self.total(len(listed)))
+        return Told([str(it) for it in page], [self.instant(it) for it in page], self.total(len(listed)))
+
+    def listed(self, *, descending: bool) -> list[float]:
+        return sorted(self.records, reverse=descending)
+
+    def instant(self, record: float) -> datetime:
+        return START + record * MINUTE
 
     def insert(self, place: float) -> None:
         """Add a record at a place between 0 (oldest) and 1 (newest)."""
@@ -75,21 +85,54 @@ class MovingList:
             self.throughout.discard(removed)
 
 
+@dataclass
+class ShuffledList(MovingList):
+    """A list without a stable order: as many records as `alike` have the same clock and change places each time the
+    list is asked for; all of them, whatever their clocks, where that is 0.
+    """
+
+    alike: int = 0
+    random: Random = field(default_factory=Random)
+
+    def listed(self, *, descending: bool) -> list[float]:
+        return sorted(
+            self.random.sample(self.records, len(self.records)),
+            key=lambda it: it // self.alike if self.alike else 0,
+            reverse=descending,
+        )
+
+    def instant(self, record: float) -> datetime:
+        return super().instant(record // self.alike if self.alike else record)
+
+
 def walk(
     source: MovingList, order: Order, within: Window = WHOLE, *, limit: int = 5, shrink_after: Sequence[int] = ()
 ) -> set[float]:
     """Walk to the end and return what was told; AssertionError where that takes too many pages."""
     query = Query(CHATS, date(2025, 3, 3), date(2025, 3, 4), order)
     position, told, step = Position(limit=limit), set[float](), Step.ON
+    tellings = Tellings()
     bound = 10 * (len(source.records) + len(source.moves) + 10)
     while step is not Step.DONE:
         page = source.page(position.offset, position.limit, order)
+        page = replace(page, repeats=tellings.repeats(position, page.keys))
         told |= {float(key) for key in page.keys if key}
-        position, step = advance(position, page, query=query, window=within)
+        before = position
+        position, step = advance(before, page, query=query, window=within)
+        tellings.add(before.walk, before.offset, page.keys)
+        if step is Step.DONE:
+            require_all(before, page, distinct=len(tellings))
         if source.asked in shrink_after:
             position = Position(**{name: getattr(position, name) for name in position.__struct_fields__} | {"limit": 3})
         assert source.asked < bound
     return told
+
+
+def told_unless_refused(source: MovingList, order: Order, within: Window = WHOLE, *, limit: int) -> set[float] | None:
+    try:
+        return walk(source, order, within, limit=limit)
+    except WalkError:
+        return None
 
 
 def wanted(source: MovingList, within: Window = WHOLE) -> set[float]:
@@ -242,6 +285,62 @@ def test_a_list_that_was_empty_by_mistake_once_is_told_with_the_next_walk() -> N
 
     assert (step, position.offset) == (Step.AGAIN, 0)
     assert wanted(source) <= walk(source, "asc")
+
+
+TOTALS: st.SearchStrategy[Callable[[int], int | None]] = st.sampled_from(
+    [lambda count: count, lambda _: None, lambda _: 0, lambda _: 10**9]
+)
+
+
+SEVERAL = LISTS.filter(lambda it: len(it) > 1)
+SEEDS = st.integers(0, 10**6)
+
+
+@given(SEVERAL, LIMITS, ORDERS, WINDOWS, st.sampled_from([1, 2, 3, 7, 100]), TOTALS, SEEDS)
+@settings(deadline=None)
+def test_a_list_whose_records_of_one_moment_change_places_is_told_completely_or_refused(
+    records: list[float],
+    limit: int,
+    order: Order,
+    within: Window,
+    alike: int,
+    total: Callable[[int], int | None],
+    seed: int,
+) -> None:
+    source = ShuffledList(records, alike=alike, random=Random(seed), total=total)
+    needed = {it for it in records if source.instant(it) in within}
+
+    told = told_unless_refused(source, order, within, limit=limit)
+
+    assert needed <= told if told is not None else len(records) > limit
+
+
+@given(SEVERAL, LIMITS, ORDERS, TOTALS, SEEDS)
+@settings(deadline=None)
+def test_a_list_without_any_order_is_told_completely_or_refused(
+    records: list[float], limit: int, order: Order, total: Callable[[int], int | None], seed: int
+) -> None:
+    source = ShuffledList(records, random=Random(seed), total=total)
+
+    told = told_unless_refused(source, order, limit=limit)
+
+    assert wanted(source) <= told if told is not None else len(records) > limit
+
+
+def test_records_with_the_same_clock_that_change_places_are_all_told_by_one_walk_or_another() -> None:
+    sources = [ShuffledList([float(it) for it in range(60)], alike=3, random=Random(seed)) for seed in range(50)]
+
+    told = [told_unless_refused(source, "asc", limit=10) for source in sources]
+
+    assert all(it is None or it == wanted(sources[0]) for it in told)
+    assert told.count(None) <= 5
+
+
+def test_a_list_that_all_walks_together_did_not_tell_is_refused_with_how_many_are_missing() -> None:
+    source = ShuffledList([float(it) for it in range(60)], random=Random(1))
+
+    with pytest.raises(MissingRecordsError, match=r"^3 walks over the list, which .*, told \d+ of its 60 records$"):
+        walk(source, "asc", limit=10)
 
 
 @given(LISTS, LIMITS, ORDERS, WINDOWS)

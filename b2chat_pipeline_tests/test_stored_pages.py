@@ -31,7 +31,7 @@ def pages(lists: Sequence[tuple[Sequence[int], int]], asked_for: list[int]) -> I
     """Stored pages from the days of their chats and the number of the first one; notes which are asked for."""
     for place, (days, first) in enumerate(lists):
         asked_for.append(place)
-        yield StoredPage("read", NOW, chats(days, first), {"offset": first, "limit": len(days)})
+        yield StoredPage("read", NOW, chats(days, first), {"offset": first, "limit": len(days)}, f"page {place}")
 
 
 def handed_on(lists: Sequence[tuple[Sequence[int], int]]) -> list[tuple[date, int, int]]:

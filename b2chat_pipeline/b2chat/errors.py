@@ -130,6 +130,15 @@ class ContractError(PermanentError):
         self.body = body
 
 
+class IncompleteListError(PermanentError):
+    """A list that did not hold still told fewer records than it holds, however often it was walked."""
+
+    usual_next_step = (
+        "run this window again in smaller parts, since a list that fits on one page is right in any order, and ask"
+        " B2Chat support if it lasts"
+    )
+
+
 class BudgetExhausted(B2ChatError):  # noqa: N818 - a state that ends a run in good order, not a failure
     """Our own request budget is used up, or the source asked for a longer pause than one run waits for.
 

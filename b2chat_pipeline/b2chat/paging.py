@@ -3,11 +3,15 @@
 Here belongs which page to ask for next, when to stop, and whether the pages told so far can be trusted to be the whole
 list. Not here: asking (`client.py`), storing, what a record means.
 
-Each page overlaps the one before by one record. Where the last record of the page before is the first of this one, the
-list has not moved. In a list read newest first it may have slid away (new chats came in at its head): nothing is lost,
-some records are told twice. Anything else means that records may have been missed, and the walk starts over; where the
-list will not hold still, or its order is not the one asked for, it is walked to its end without stopping early, and
-in the last walk each page overlaps the one before by half.
+Each page overlaps the one before by one record. Where the last record of the page before is the first of this one, and
+none of those after it was told before, the list has not moved. In a list read newest first it may have slid away (new
+chats came in at its head): nothing is lost, some records are told twice. Anything else means that records may have been
+missed, and the walk starts over. A list whose order is not the one asked for is walked to its end.
+
+The last walk over a list that will not hold still is judged by number alone: it goes to the end, each page overlaps the
+one before by half, and all walks together must have told as many records as the list held. That proves that none is
+missing where records only change places (an order without a tie-breaker), and not quite where they come and go
+meanwhile, so nothing may be concluded from what such a read lacks.
 
 A list ends where a page shows it: by the overlap alone, or by a total that agrees. A page without records whose total
 claims some is not its end; where it stays so, the list was not read.
@@ -32,7 +36,7 @@ from b2chat_pipeline.windows import Window
 
 Order = Literal["asc", "desc"]
 ContactClock = Literal["updated", "created"]
-# A list that moved under this many walks is then taken as it comes.
+# The walk after which a list that moves is given up.
 WALKS = 3
 
 
@@ -84,13 +88,15 @@ class Query:
 class Told:
     """What walking needs to know of a page: keys and clocks (None where unreadable), and the claimed total.
 
-    `total` is None where the claim is no count; `total_type` is its JSON type, empty where there is none.
+    `total` is None where the claim is no count; `total_type` is its JSON type, empty where there is none. `repeats` is
+    what `Tellings.repeats` says of the page.
     """
 
     keys: Sequence[str | None]
     instants: Sequence[datetime | None]
     total: int | None
     total_type: str = "int"
+    repeats: bool = False
 
 
 class Position(Struct, frozen=True):
@@ -106,6 +112,35 @@ class Position(Struct, frozen=True):
     # The largest total claimed so far, and whether the last page held fewer records than were asked for.
     total: int | None = None
     was_short: bool = False
+    # The total claimed when this walk began.
+    held: int | None = None
+
+
+class Tellings:
+    """The records that the walks over one list have told so far, by their keys; one without a key by its place.
+
+    Whoever goes on with a walk in another process adds the pages told before.
+    """
+
+    def __init__(self) -> None:
+        # Hashes, since a list may be long: in which walk each key was told last.
+        self._walks: dict[int, int] = {}
+
+    def repeats(self, position: Position, keys: Sequence[str | None]) -> bool:
+        """Whether a page tells, behind the last record of the page before, one that this walk had told already. Another
+        record has then taken the place of that one, and may have slipped past.
+        """
+        overlap = max((place for place, key in enumerate(keys) if key == position.last_key), default=len(keys))
+        return any(key is not None and self._walks.get(hash(key)) == position.walk for key in keys[overlap + 1 :])
+
+    def add(self, walk: int, offset: int, keys: Sequence[str | None]) -> None:
+        """Take down a page."""
+        for place, key in enumerate(keys, start=offset):
+            self._walks[hash(place if key is None else key)] = walk
+
+    def __len__(self) -> int:
+        """How many different records were told."""
+        return len(self._walks)
 
 
 class Step(Enum):
@@ -126,7 +161,7 @@ def advance(position: Position, told: Told, *, query: Query, window: Window | No
     page_hash = blake2b(repr(keys).encode(), digest_size=8).hexdigest()
     if position.offset and len(keys) > 1 and page_hash == position.page_hash:
         raise RepeatedPageError(f"the same page was told at offset {position.offset} as before it")
-    moved, withheld = _has_moved(position, keys, query.order), _withholds(position, told)
+    moved, withheld = _has_moved(position, told, query.order), _withholds(position, told)
     total = _larger(position.total, told.total)
     if (moved or withheld) and position.walk < WALKS:
         again = Position(limit=position.limit, walk=position.walk + 1, in_order=position.in_order, total=total)
@@ -136,7 +171,10 @@ def advance(position: Position, told: Told, *, query: Query, window: Window | No
             f"the page at offset {position.offset} holds {_counted(len(keys))} although its total is {told.total}, and"
             f" {WALKS} walks over the list ended like that, so it cannot be taken for complete"
         )
-    in_order = position.in_order and not moved and _ordered(position.last_instant, told.instants, query.order)
+    judged_by_number = position.walk == WALKS and position.offset > 0
+    in_order = (
+        position.in_order and not judged_by_number and _ordered(position.last_instant, told.instants, query.order)
+    )
     after = replace(
         position,
         offset=position.offset + max(len(keys) - _overlap(position, keys), 0),
@@ -146,10 +184,26 @@ def advance(position: Position, told: Told, *, query: Query, window: Window | No
         page_hash=page_hash,
         total=total,
         was_short=len(keys) < position.limit,
+        held=position.held if position.offset else told.total,
     )
     if _is_end(position, told) or (in_order and _is_past(after.last_instant, query.order, window)):
         return after, Step.DONE
     return after, Step.ON
+
+
+def require_all(position: Position, told: Told, *, distinct: int) -> None:
+    """Raises MissingRecordsError where the page that ends the last walk shows that the list holds more records than the
+    `distinct` ones that all walks have told.
+    """
+    if position.walk < WALKS or not position.offset:
+        return
+    places = position.offset + len(told.keys)
+    # What came to the list meanwhile need not have been told. A total that does not fit the list's end says nothing.
+    held = places if position.held is None or told.total != places else min(position.held, places)
+    if distinct < held:
+        raise MissingRecordsError(
+            f"{WALKS} walks over the list, which did not hold still, told {distinct} of its {_counted(held)}"
+        )
 
 
 def departures(position: Position, told: Told, *, query: Query) -> list[Departure]:
@@ -158,7 +212,7 @@ def departures(position: Position, told: Told, *, query: Query) -> list[Departur
     found = [Departure(query.endpoint, "page.total", *it) for it in _odd_total(position, told)]
     if not _ordered(position.last_instant, told.instants, query.order):
         found.append(Departure(query.endpoint, clock, "other order", f"not {query.order}"))
-    if _has_moved(position, told.keys, query.order):
+    if _has_moved(position, told, query.order):
         found.append(Departure(query.endpoint, "page", "moved list", "does not continue the page before"))
     elif position.was_short and told.keys and told.keys[-1] != position.last_key:
         found.append(Departure(query.endpoint, "page", "short page", f"fewer than the {position.limit} asked for"))
@@ -196,8 +250,8 @@ def _overlap(position: Position, keys: Sequence[str | None]) -> int:
     return 1 if position.walk < WALKS else max(len(keys) // 2, 1)
 
 
-def _has_moved(position: Position, keys: Sequence[str | None], order: Order) -> bool:
-    return position.offset > 0 and not _continues(position, keys, order)
+def _has_moved(position: Position, told: Told, order: Order) -> bool:
+    return position.offset > 0 and position.walk < WALKS and not _continues(position, told, order)
 
 
 def _withholds(position: Position, told: Told) -> bool:
@@ -214,9 +268,16 @@ def _counted(records: int) -> str:
     return "1 record" if records == 1 else f"{records or 'no'} records"
 
 
-def _continues(position: Position, keys: Sequence[str | None], order: Order) -> bool:
+def _continues(position: Position, told: Told, order: Order) -> bool:
     """Whether nothing can have been missed between the last page and this one."""
-    return position.last_key in (keys if order == "desc" else keys[:1])
+    if told.repeats or position.last_key not in told.keys:
+        return False
+    if told.keys[0] == position.last_key:
+        return True
+    # It may have slid away. A page that begins with a newer record tells all records of the last one's very moment, so
+    # these have not merely changed places.
+    first, last = next(iter(told.instants), None), position.last_instant
+    return order == "desc" and position.in_order and first is not None and last is not None and first > last
 
 
 def _ordered(last: datetime | None, instants: Sequence[datetime | None], order: Order) -> bool:

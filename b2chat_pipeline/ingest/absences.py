@@ -1,7 +1,7 @@
 """Chats that a complete read of their hour lacks: soft-deleted after two such reads, revived when told again.
 
 Here belongs which chats a read tells, and which it lacks. Not here: the rows that remember it (`warehouse/history.py`).
-A day that is loaded has always been told completely, so what it lacks is absent; a chat that was told but does not fit
+A day that was told completely, by a list that held still, lacks what is absent; a chat that was told but does not fit
 is not.
 """
 
@@ -35,7 +35,7 @@ def miss_absent(
     late = [told.chat.key for told in inserted if told.read_at < applied.get(told.hour, told.read_at)]
     if late:
         miss_late_chats(write.connection, CHATS, list(applied), late)
-    if not day.complete:
+    if not (day.complete and day.tells_absence):
         return
     unfit = [rejected.record_key for rejected in write.batch.rejected if rejected.entity == "chats"]
     if None in unfit:

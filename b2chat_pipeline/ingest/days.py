@@ -7,12 +7,13 @@ from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
 from psycopg import Connection
 
 from b2chat_pipeline.b2chat.contract import Endpoint
+from b2chat_pipeline.b2chat.paging import WALKS
 from b2chat_pipeline.ingest.reading import PageTold, told_pages
 from b2chat_pipeline.ingest.received import Received
 from b2chat_pipeline.warehouse.reads import HourRead, stored_pages
@@ -32,6 +33,11 @@ class DayRead:
     complete: bool
     # By their own hour, the records told meanwhile that lie outside the hours asked for.
     outside: Mapping[datetime, int]
+    # Whether a record that is lacking is absent. Not where the last walk over a list told it: that is all, judged by
+    # their number alone.
+    tells_absence: bool
+    # Which stored pages told the records.
+    pages: Sequence[str]
 
 
 @dataclass
@@ -44,9 +50,11 @@ class DayTold:
     # When the first page of the list was asked for.
     read_at: datetime
     records: list[Received] = field(default_factory=list)
-    # Both as in DayRead.
+    # All as in DayRead.
     complete: bool = True
     outside: Mapping[datetime, int] = field(default_factory=dict)
+    tells_absence: bool = True
+    pages: list[str] = field(default_factory=list)
 
     def read(self) -> DayRead:
         """The day without its records. An hour counts as read when its oldest record was; one without, at the first."""
@@ -57,7 +65,9 @@ class DayTold:
             start: HourRead(start, self.sync_id, min(records[start], default=self.read_at), len(records[start]))
             for start in sorted(hour.start for hour in self.hours)
         }
-        return DayRead(self.day, self.hours, self.sync_id, reads, self.complete, self.outside)
+        return DayRead(
+            *(self.day, self.hours, self.sync_id, reads, self.complete, self.outside, self.tells_absence, self.pages)
+        )
 
     def taken(self) -> Iterator[Received]:
         """The records, each let go of as it is taken: half of what a day takes in memory."""
@@ -93,6 +103,24 @@ def day_stored(
         return next(days_told(told_pages(pages, endpoint, clock), hours, clock), None)
 
 
+def day_again(connection: Connection, endpoint: Endpoint, day: DayRead, clock: AccountClock) -> DayTold | None:
+    """A day whose records were let go of, with the same records, from its stored pages; None where these are gone.
+
+    What another page told of the day, before or after, belongs to another reading of it.
+    """
+    gathering: _Gathering | None = None
+    with closing(stored_pages(connection, day.sync_id, endpoint)) as pages:
+        for page in told_pages(pages, endpoint, clock):
+            gathering = gathering or _Gathering(sorted(day.hours), clock, page)
+            if page.page.id in day.pages:
+                gathering.add(page)
+            else:
+                gathering.pass_over(page)
+    if gathering is None:
+        return None
+    return replace(gathering.only_day(), complete=day.complete, outside=day.outside, tells_absence=day.tells_absence)
+
+
 class _Gathering:
     """The days that are being gathered."""
 
@@ -119,6 +147,12 @@ class _Gathering:
             else:
                 day = self._day(self._clock.day_of(hour.start))
                 day.records.append(Received(record.raw, page.page.requested_at, hour.start))
+                if day.pages[-1:] != [page.page.id]:
+                    day.pages.append(page.page.id)
+
+    def pass_over(self, page: PageTold) -> None:
+        """A page whose records are not wanted; the next one's may be placed by its last clock."""
+        self._last = next((record.instant for record in reversed(page.records) if record.instant), self._last)
 
     def settled(self, before: datetime | None) -> Iterator[DayTold]:
         """The days that end before a moment up to which the list has been told completely.
@@ -136,6 +170,10 @@ class _Gathering:
         for day in sorted((set(self._days) - self._handed_on.keys()) | self._open.keys()):
             yield self._hand_on(day)
 
+    def only_day(self) -> DayTold:
+        """The day of all hours, where they belong to one."""
+        return self._day(self._days[0])
+
     def _hour_of(self, instant: datetime) -> Window | None:
         place = bisect_right(self._starts, instant) - 1
         return self._hours[place] if place >= 0 and instant in self._hours[place] else None
@@ -151,6 +189,7 @@ class _Gathering:
         told.outside, self._outside = self._outside, Counter()
         # A walk that begins again tells the whole day; else these are stragglers, and tell nothing of other hours.
         told.complete = day not in self._handed_on or self._walk > self._handed_on[day]
+        told.tells_absence = self._walk < WALKS
         if not told.complete:
             hours = {record.hour for record in told.records}
             told.hours = [hour for hour in told.hours if hour.start in hours]

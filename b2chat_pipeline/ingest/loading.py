@@ -18,7 +18,7 @@ from b2chat_pipeline.b2chat.drift import Departure
 from b2chat_pipeline.ingest.batch import chat_batch
 from b2chat_pipeline.ingest.chats import make_ready_ahead, write_chats
 from b2chat_pipeline.ingest.contacts import contact_batch, write_contacts
-from b2chat_pipeline.ingest.days import DayRead, DayTold, day_stored
+from b2chat_pipeline.ingest.days import DayRead, DayTold, day_again
 from b2chat_pipeline.ingest.received import Tally, count_outside
 from b2chat_pipeline.warehouse.books import EntityTotals, Sync, record_progress
 from b2chat_pipeline.warehouse.connection import named, remedy
@@ -121,14 +121,14 @@ class DayLoader:
         if len(day.hours) == 1:
             return []
         try:
-            whole = day_stored(self._connection, self._endpoint, day.sync_id, day.hours, self._clock)
+            whole = day_again(self._connection, self._endpoint, day, self._clock)
         except psycopg.Error:
             return []
         if whole is None:
             return []
-        first, *others = [replace(_only(whole, hour), complete=day.complete) for hour in day.hours]
-        # What lies outside all hours of the run is counted once, and was so when the day was gathered.
-        return [replace(first, outside=day.outside), *others]
+        first, *others = [_only(whole, hour) for hour in day.hours]
+        # What lies outside all hours of the run is counted once.
+        return [first, *(replace(it, outside={}) for it in others)]
 
     def _attempted(self, prepared: PreparedDay) -> Tally:
         try:
@@ -190,8 +190,7 @@ def attempted(transaction: Callable[[], T]) -> T:
 
 
 def _only(day: DayTold, hour: Window) -> DayTold:
-    records = [record for record in day.records if record.hour == hour.start]
-    return DayTold(day.day, [hour], day.sync_id, day.read_at, records, day.complete)
+    return replace(day, hours=[hour], records=[record for record in day.records if record.hour == hour.start])
 
 
 def check_counts(day: DayRead, tally: Tally) -> None:

@@ -16,8 +16,27 @@ from psycopg import Connection
 from b2chat_pipeline.b2chat.client import Answer, B2ChatClient
 from b2chat_pipeline.b2chat.contract import ENTITIES, Endpoint, NotAPageError, Page
 from b2chat_pipeline.b2chat.decoding import decode_head, decode_page
-from b2chat_pipeline.b2chat.errors import BudgetExhausted, ContractError, RequestTimeout, TransientError
-from b2chat_pipeline.b2chat.paging import Position, Query, Step, Told, WalkError, advance, departures, shrink
+from b2chat_pipeline.b2chat.errors import (
+    Attempted,
+    BudgetExhausted,
+    ContractError,
+    IncompleteListError,
+    RequestTimeout,
+    TransientError,
+)
+from b2chat_pipeline.b2chat.paging import (
+    MissingRecordsError,
+    Position,
+    Query,
+    Step,
+    Tellings,
+    Told,
+    WalkError,
+    advance,
+    departures,
+    require_all,
+    shrink,
+)
 from b2chat_pipeline.warehouse.drift import record_drift
 from b2chat_pipeline.warehouse.reads import (
     Checkpoint,
@@ -37,9 +56,10 @@ from b2chat_pipeline.windows import AccountClock, Window
 
 @dataclass(frozen=True)
 class RecordTold:
-    """A raw record with the instant it is listed by (None where that cannot be read)."""
+    """A raw record with its key and the instant it is listed by (None where that cannot be read)."""
 
     raw: bytes
+    key: str | None
     instant: datetime | None
 
 
@@ -113,15 +133,17 @@ class Reader:
     def pages_of(self, read: Read, sync_id: str) -> Generator[PageTold, None, None]:
         """The pages of a list, each stored before it is yielded. Raises B2ChatError where the list cannot be read."""
         checkpoint, position = self._begin(read, sync_id)
-        status = "failed"
+        tellings, status = Tellings(), "failed"
         try:
             if position.offset:
                 # What the dead owner had read already.
                 pages = stored_pages(self._connection, checkpoint.sync_id, read.query.endpoint)
-                yield from told_pages(pages, read.query.endpoint, self._clock)
+                for page in told_pages(pages, read.query.endpoint, self._clock):
+                    _take_down(tellings, page, read.query)
+                    yield page
             step = Step.ON
             while step is not Step.DONE:
-                told, position, step = self._next(read, checkpoint, position)
+                told, position, step = self._next(read, checkpoint, position, tellings)
                 yield told
             status = "completed"
         except (TransientError, BudgetExhausted, psycopg.OperationalError, GeneratorExit):
@@ -152,13 +174,16 @@ class Reader:
         lease(self._connection, checkpoint.id)
         return checkpoint, Position()
 
-    def _next(self, read: Read, checkpoint: Checkpoint, position: Position) -> tuple[PageTold, Position, Step]:
+    def _next(
+        self, read: Read, checkpoint: Checkpoint, position: Position, tellings: Tellings
+    ) -> tuple[PageTold, Position, Step]:
         answer, position = self._ask(read.query, position)
         page = _decoded(read.query, answer)
         told = [told_record(raw, read.query.endpoint, self._clock) for raw in page.records]
+        keys = [record.key for record in told]
         # A record's instant is its last update: that says nothing about the order of a list by creation.
-        instants = [] if read.query.contacts_by == "created" else [record.instant for record, _ in told]
-        facts = Told([key for _, key in told], instants, page.total, page.total_type)
+        instants = [] if read.query.contacts_by == "created" else [record.instant for record in told]
+        facts = Told(keys, instants, page.total, page.total_type, tellings.repeats(position, keys))
         drift = Counter(departures(position, facts, query=read.query))
         record_drift(self._connection, checkpoint.sync_id, drift, now=self._now())
         try:
@@ -170,10 +195,16 @@ class Reader:
             self._connection, checkpoint, to_store, text=_text(read.query, after), total=page.total, now=self._now()
         )
         self.pages += 1
+        tellings.add(position.walk, position.offset, keys)
+        if step is Step.DONE:
+            try:
+                require_all(position, facts, distinct=len(tellings))
+            except MissingRecordsError as error:
+                raise IncompleteListError(str(error), **_attempted(read.query, answer)) from None
         settled = (
             after.last_instant if read.query.order == "asc" and after.in_order and step is not Step.AGAIN else None
         )
-        return PageTold(stored, [record for record, _ in told], settled, position.walk), after, step
+        return PageTold(stored, told, settled, position.walk), after, step
 
     def _ask(self, query: Query, position: Position) -> tuple[Answer, Position]:
         """One page; where the API takes too long for it, half of it."""
@@ -204,8 +235,19 @@ def _decoded(query: Query, answer: Answer) -> Page:
 
 
 def _contract_error(problem: str, query: Query, answer: Answer) -> ContractError:
+    return ContractError(problem, body=answer.body, **_attempted(query, answer))
+
+
+def _attempted(query: Query, answer: Answer) -> Attempted:
     position = f"offset {answer.params['offset']}, limit {answer.params['limit']}"
-    return ContractError(problem, body=answer.body, endpoint=query.endpoint, window=str(query), attempt=position)
+    return Attempted(endpoint=query.endpoint, window=str(query), attempt=position)
+
+
+def _take_down(tellings: Tellings, page: PageTold, query: Query) -> None:
+    """Note what a stored page has told, where it is one of this list: one sync may have read several."""
+    offset, limit = int(page.page.params["offset"]), int(page.page.params["limit"])
+    if page.page.params == query.params(offset=offset, limit=limit):
+        tellings.add(page.walk, offset, [record.key for record in page.records])
 
 
 def told_pages(pages: Iterable[StoredPage], endpoint: Endpoint, clock: AccountClock) -> Generator[PageTold, None, None]:
@@ -222,35 +264,38 @@ def told_pages(pages: Iterable[StoredPage], endpoint: Endpoint, clock: AccountCl
         told = [told_record(raw, endpoint, clock) for raw in records]
         asked_for = frozenset(it for it in page.params.items() if it[0] not in {"offset", "limit"})
         walks[asked_for] += page.params.get("offset") == 0
-        yield PageTold(page, [record for record, _ in told], settling.before(told), walks[asked_for])
+        yield PageTold(page, told, settling.before(told), walks[asked_for])
 
 
 class _Settling:
     """Up to which moment stored pages have told a list completely: they do as long as it is told oldest first, and each
-    page begins with the last record of the one before. After that, nobody knows which walk a page belongs to.
+    page begins with the last record of the one before and goes on with others than were told. After that, nobody knows
+    which walk a page belongs to.
     """
 
     def __init__(self) -> None:
-        self._last: tuple[datetime | None, str | None] | None = None
+        self._last: RecordTold | None = None
+        self._latest: datetime | None = None
+        self._keys = set[int]()
         self._holds = True
 
-    def before(self, told: Sequence[tuple[RecordTold, str | None]]) -> datetime | None:
+    def before(self, told: Sequence[RecordTold]) -> datetime | None:
         """The moment after one more page."""
-        keys = [key for _, key in told]
-        instants = [record.instant for record, _ in told if record.instant]
         if self._last is not None:
-            latest, key = self._last
-            self._holds = self._holds and keys[:1] == [key]
-            instants = [latest, *instants] if latest else instants
-        self._holds = self._holds and instants == sorted(instants)
-        self._last = (instants[-1] if instants else None, keys[-1] if keys else None)
-        return self._last[0] if self._holds else None
+            self._holds = self._holds and bool(told) and told[0].key == self._last.key
+        fresh = {hash(record.key) for record in told[self._last is not None :]}
+        instants = [it for it in (self._latest, *(record.instant for record in told)) if it]
+        self._holds = self._holds and fresh.isdisjoint(self._keys) and instants == sorted(instants)
+        self._keys |= fresh
+        self._last = told[-1] if told else self._last
+        self._latest = instants[-1] if instants else None
+        return self._latest if self._holds else None
 
 
-def told_record(raw: bytes, endpoint: Endpoint, clock: AccountClock) -> tuple[RecordTold, str | None]:
-    """A raw record of a page with the instant it is listed by, and its key."""
+def told_record(raw: bytes, endpoint: Endpoint, clock: AccountClock) -> RecordTold:
+    """A raw record of a page with its key and the instant it is listed by."""
     key, text = decode_head(raw, endpoint)
-    return RecordTold(raw, clock.read(text).instant if text else None), key
+    return RecordTold(raw, key, clock.read(text).instant if text else None)
 
 
 def _walk(query: Query, position: Position) -> _Walk:

@@ -23,12 +23,16 @@ CONTINUE_WITHIN = timedelta(hours=6)
 
 @dataclass(frozen=True)
 class StoredPage:
-    """One page as received. `requested_at` (UTC) is what "newer" means everywhere; `params` is what was asked for."""
+    """One page as received. `requested_at` (UTC) is what "newer" means everywhere; `params` is what was asked for.
+
+    `id` is that of its row.
+    """
 
     sync_id: str
     requested_at: datetime
     body: bytes
     params: Mapping[str, str | int]
+    id: str
 
 
 @dataclass(frozen=True)
@@ -97,25 +101,27 @@ def store_page(
 ) -> StoredPage:
     """Store a page and move its checkpoint, in one transaction."""
     with connection.transaction():
-        insert_page(connection, checkpoint.sync_id, page, now=now)
+        page_id = insert_page(connection, checkpoint.sync_id, page, now=now)
         connection.execute(
             "update sync_checkpoints set checkpoint = %s, total_records = coalesce(%s, total_records), updated_at = %s,"
             " processed_records = processed_records + %s, successful_records = successful_records + %s where id = %s",
             (text, total, now, page.records, page.records, checkpoint.id),
         )
-    return StoredPage(checkpoint.sync_id, page.requested_at, page.body, page.params)
+    return StoredPage(checkpoint.sync_id, page.requested_at, page.body, page.params, page_id)
 
 
-def insert_page(connection: Connection, sync_id: str, page: PageToStore, *, now: datetime) -> None:
-    """Keep an answer as received; one that is no JSON is kept as a JSON string."""
+def insert_page(connection: Connection, sync_id: str, page: PageToStore, *, now: datetime) -> str:
+    """Keep an answer as received, one that is no JSON as a JSON string; returns the id of its row."""
+    page_id = new_id()
     connection.execute(
         "insert into api_response_logs (id, sync_id, endpoint, request_params, raw_response, response_size,"
         " record_count, api_timestamp, created_at) values (%s, %s, %s, %s, %s::json, %s, %s, %s, %s)",
         (
-            *(new_id(), sync_id, page.endpoint, Jsonb(page.params), storable_json(page.body)),
+            *(page_id, sync_id, page.endpoint, Jsonb(page.params), storable_json(page.body)),
             *(len(page.body), page.records, page.requested_at, now),
         ),
     )
+    return page_id
 
 
 def storable_json(body: bytes) -> str:
@@ -154,12 +160,12 @@ def stored_pages(connection: Connection, sync_id: str, endpoint: str) -> Generat
     with connection.transaction(), connection.cursor(name="stored_pages") as cursor:
         cursor.itersize = 1
         cursor.execute(
-            "select api_timestamp, raw_response::text, request_params from public.api_response_logs"
+            "select api_timestamp, raw_response::text, request_params, id from public.api_response_logs"
             " where sync_id = %s and endpoint = %s order by api_timestamp, id",
             (sync_id, endpoint),
         )
-        for requested_at, body, params in cursor:
-            yield StoredPage(sync_id, requested_at, as_received(body), params)
+        for requested_at, body, params, page_id in cursor:
+            yield StoredPage(sync_id, requested_at, as_received(body), params, page_id)
 
 
 @dataclass(frozen=True)
