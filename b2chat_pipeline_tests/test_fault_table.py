@@ -11,17 +11,17 @@ ROOT = Path(__file__).parent.parent
 OF_THE_LOAD = {*range(1, 32), 33, 34, 35, 36, 40}
 TABLE = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
 ROWS = {
-    int(row[1]): re.findall(r"`([a-z_]+)::(test_[a-z0-9_]+)`", row[0])
-    for row in re.finditer(r"^\| (\d+) \|.*$", TABLE, re.MULTILINE)
+    row[1]: re.findall(r"`([a-z_]+)::(test_[a-z0-9_]+)`", row[0])
+    for row in re.finditer(r"^\| (\d+[a-z]?) \|.*$", TABLE, re.MULTILINE)
 }
 
 
 def test_every_fault_of_the_load_is_in_the_table() -> None:
-    assert ROWS.keys() == OF_THE_LOAD
+    assert {int(number) for number in ROWS if number.isdigit()} == OF_THE_LOAD
 
 
 @pytest.mark.parametrize("number", sorted(ROWS))
-def test_a_fault_names_the_tests_that_prove_what_becomes_of_it(number: int) -> None:
+def test_a_fault_names_the_tests_that_prove_what_becomes_of_it(number: str) -> None:
     named = ROWS[number]
 
     assert named

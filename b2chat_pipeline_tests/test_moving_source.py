@@ -33,6 +33,7 @@ WORLD = World(first_day=DAY, zone=ZoneInfo("America/Bogota"), chats_per_day=500,
 # Four days that are over, on several pages.
 LAST, LATER = date(2025, 3, 6), datetime(2025, 3, 8, 18, tzinfo=UTC)
 LONG_WORLD = World(first_day=DAY, zone=ZONE, chats_per_day=60, messages_per_chat=1, contacts=20)
+ACCOUNT_OF_DAY = expected(LONG_WORLD, LATER, first=DAY, last=DAY)
 LONG_HOURS = hours_between(AccountClock(ZONE), DAY, LAST, until=LATER)
 Move = Callable[["MovingChats"], None]
 
@@ -311,3 +312,26 @@ def test_counts_of_a_day_told_twice_add_up_as_they_do_in_the_books(days_on_many_
         for entity, counts in of_hour.items()
     }
     assert outcome.total("chats").received == log["record_count"]
+
+
+def test_chats_told_late_that_are_tried_hour_by_hour_are_counted_once(days_on_many_pages: Pipeline) -> None:
+    pipeline = days_on_many_pages
+    early, refused = list(expected(LONG_WORLD, LATER, first=LAST, last=LAST).chats)[:2]
+    noon, one = (datetime(2025, 3, 3, hour, tzinfo=ZONE) for hour in (12, 13))
+    of_noon = sum(it.created_at.replace(minute=0, second=0) == noon for it in ACCOUNT_OF_DAY.chats.values())
+    late = {early: _clock(12 * 60), refused: _clock(13 * 60)}
+    with connect(pipeline.url, purpose="compare") as connection:
+        connection.execute(f"alter table chats add constraint refused check (b2chat_id <> '{refused}')".encode())
+        pipeline.simulator.faults.add(
+            Fault(kind="page_cap", value=40, times=None),
+            mutated_records(lambda it: it | {"created_at": late.get(it["chat_id"], it["created_at"])}),
+        )
+        outcome = pipeline.load(CHATS, LONG_HOURS)
+        ledger = rows(
+            connection, "select hour_start, sum(received) as received from ops.ledger where entity = 'chats' group by 1"
+        )
+
+    assert set(outcome.failed) == {one}
+    assert {row["hour_start"]: row["received"] for row in ledger}[noon] == of_noon + 1
+    assert outcome.counts[noon]["chats"].received == outcome.told[noon] == of_noon + 1
+    assert early in stored(pipeline.url).chats

@@ -26,6 +26,7 @@ _SHOWN = 10
 
 def replay(environ: Mapping[str, str], *, start: str, end: str) -> bool:
     """Rebuild and compare the hours from `start` to before `end` (account-local); whether nothing differs."""
+    from b2chat_pipeline.ingest.bookkeeping import Work, stopping
     from b2chat_pipeline.ingest.replay import Place
     from b2chat_pipeline.ingest.replay import replay as rebuild
     from b2chat_pipeline.warehouse.accounts import require_zone
@@ -37,7 +38,8 @@ def replay(environ: Mapping[str, str], *, start: str, end: str) -> bool:
     with ExitStack() as stack:
         url = stack.enter_context(open_databases(environ)).warehouse
         live, side = (stack.enter_context(connect(url, purpose=purpose)) for purpose in ("compare", "replay"))
-        require_zone(live, account.zone.key)
+        with stopping(Work("the comparison of time zones", again="run `b2chat replay` again"), live):
+            require_zone(live, account.zone.key)
         bar = stack.enter_context(ExitStack())
 
         def begin(hours: int) -> Callable[[int], None]:

@@ -5,6 +5,7 @@ Not here: addresses (`location.py`, `database.py`) and migrations (`database.py`
 
 import psycopg
 from psycopg import Connection, errors
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from b2chat_pipeline.settings import OperatorError
 
@@ -14,6 +15,9 @@ LOCK_TIMEOUT = "60s"
 _SEARCH_PATH = "public,ops"
 # The revision that this code reads and writes; the tests hold it against the newest migration.
 REVISION = "0009"
+# A connection whose other end is gone without a word is given up within a minute and a half, not after two hours.
+# What the address says itself wins.
+_KEEPALIVES = {"keepalives": 1, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 6}
 # What mends trouble that no record is to blame for.
 _REMEDIES: tuple[tuple[type[psycopg.Error], str], ...] = (
     (errors.DiskFull, "free space on PostgreSQL's disk"),
@@ -48,7 +52,7 @@ def connect(url: str, *, purpose: str) -> Connection:
     """
     try:
         connection: Connection = psycopg.connect(
-            f"postgresql://{url.split('://', 1)[1]}",
+            make_conninfo(**_KEEPALIVES | conninfo_to_dict(f"postgresql://{url.split('://', 1)[1]}")),
             autocommit=True,
             application_name=f"b2chat {purpose}",
             options=f"-c timezone=UTC -c lock_timeout={LOCK_TIMEOUT} -c search_path={_SEARCH_PATH}",
