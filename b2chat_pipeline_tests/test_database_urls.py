@@ -1,6 +1,8 @@
 """Database addresses are taken in every usual form, and the database they name is made where it is missing."""
 
 import re
+from os import dup
+from socket import IPPROTO_TCP, SO_KEEPALIVE, SOL_SOCKET, TCP_KEEPIDLE, TCP_KEEPINTVL, socket
 from uuid import uuid4
 
 import psycopg
@@ -8,8 +10,10 @@ import pytest
 from psycopg import sql
 from sqlalchemy import make_url
 
+from b2chat_pipeline.warehouse.connection import connect
 from b2chat_pipeline.warehouse.database import ensure_database, psycopg_url, sqlalchemy_url
 from b2chat_pipeline_tests.postgres import PostgresServer
+from b2chat_pipeline_tests.postgres_proxy import proxied
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg2", "postgresql+psycopg"])
@@ -49,3 +53,17 @@ def test_a_missing_database_is_made_and_an_existing_one_is_left_alone(postgres_s
 def test_an_address_without_a_database_is_refused() -> None:
     with pytest.raises(ValueError, match=re.escape("/NAME")):
         ensure_database("postgresql://u@host")
+
+
+@pytest.mark.parametrize(("of_its_own", "idle"), [("", 30), ("&keepalives_idle=77", 77)])
+def test_a_connection_to_a_server_that_is_gone_without_a_word_is_noticed(
+    of_its_own: str, idle: int, database_url: str
+) -> None:
+    with (
+        proxied(database_url) as proxy,
+        connect(f"{proxy.url}{of_its_own}", purpose="read") as connection,
+        socket(fileno=dup(connection.fileno())) as its_socket,
+    ):
+        assert its_socket.getsockopt(SOL_SOCKET, SO_KEEPALIVE) == 1
+        assert its_socket.getsockopt(IPPROTO_TCP, TCP_KEEPIDLE) == idle
+        assert its_socket.getsockopt(IPPROTO_TCP, TCP_KEEPINTVL) == 10

@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import psycopg
 import pytest
+from psycopg import sql
 
 from b2chat_pipeline.b2chat.contract import CHATS, CONTACTS
+from b2chat_pipeline.commands.replay import replay as replay_command
 from b2chat_pipeline.ingest.replay import NotLoadedError, PagesGoneError, Place, RebuildError, WindowCompared, replay
 from b2chat_pipeline.simulator import Fault, World, mutated_records, vanished_record
 from b2chat_pipeline.simulator.expectation import expected
@@ -360,6 +363,23 @@ def test_a_database_that_goes_away_is_told_with_the_next_step(loaded: Pipeline) 
         rebuild(Pipeline(loaded.simulator, proxy.url, loaded.clock))
 
     assert rebuild(loaded).equal
+
+
+def test_a_database_that_cannot_go_on_before_the_rebuild_is_told_with_the_next_step(database_url: str) -> None:
+    with psycopg.connect(database_url) as holder:
+        holder.execute(
+            sql.SQL("alter database {} set statement_timeout = 500").format(sql.Identifier(holder.info.dbname))
+        )
+        holder.commit()
+        holder.execute("lock table system_settings")
+        environ = account_environment("http://127.0.0.1:1", database_url)
+
+        with pytest.raises(WarehouseStoppedError) as raised:
+            replay_command(environ, start="2025-03-03", end="2025-03-04")
+
+    sentence = str(raised.value)
+    assert sentence.startswith("the database stopped the rebuild of 2025-03-03")
+    assert sentence.endswith("a longer statement_timeout, then run `b2chat replay` again.")
 
 
 def test_a_second_replay_beside_the_first_is_refused_and_one_after_it_is_not(loaded: Pipeline) -> None:

@@ -181,3 +181,25 @@ def test_evidence_of_an_earlier_failure_does_not_stop_a_read_from_being_continue
 
     assert again.status == "success"
     assert len(stored(database_url).chats) == len(expected(BUSY, now, first=LAST, last=LAST).chats)
+
+
+@pytest.mark.parametrize(
+    ("event", "refused"),
+    [("update on sync_checkpoints", "new.status = 'failed'"), ("insert on api_response_logs", "new.record_count = 0")],
+)
+def test_what_the_source_did_is_told_although_the_database_takes_nothing_down_of_it(
+    event: str, refused: str, database_url: str
+) -> None:
+    with running_pipeline(database_url, WORLD, now=NOW) as pipeline:
+        with connect(database_url, purpose="refuse") as connection:
+            connection.execute(
+                f"""
+                create function refuse() returns trigger language plpgsql as
+                $$ begin raise exception 'no room' using errcode = 'disk_full'; end $$;
+                create trigger refuse before {event} for each row when ({refused}) execute function refuse();
+                """.encode()
+            )
+        pipeline.simulator.faults.add(Fault(kind="html"))
+        outcome = pipeline.load(CHATS, HOURS)
+
+    assert {type(error) for error in outcome.failed.values()} == {ContractError}

@@ -38,7 +38,7 @@ def replay(environ: Mapping[str, str], *, start: str, end: str) -> bool:
     with ExitStack() as stack:
         url = stack.enter_context(open_databases(environ)).warehouse
         live, side = (stack.enter_context(connect(url, purpose=purpose)) for purpose in ("compare", "replay"))
-        with stopping(Work("the comparison of time zones", again="run `b2chat replay` again"), live):
+        with stopping(Work(f"the rebuild of {window}", again="run `b2chat replay` again"), live):
             require_zone(live, account.zone.key)
         bar = stack.enter_context(ExitStack())
 

@@ -6,6 +6,7 @@ Here belongs asking for one page after the other and storing each with its check
 
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -150,13 +151,11 @@ class Reader:
             status = "active"  # the next read of this list goes on from here
             raise
         except ContractError as error:
-            self._keep(read.query, checkpoint, position, error.body)
+            with suppress(psycopg.OperationalError):
+                self._keep(read.query, checkpoint, position, error.body)
             raise
         finally:
-            if not self._connection.closed:  # else PostgreSQL has let go of the lease
-                if status != "active":
-                    finish_checkpoint(self._connection, checkpoint.id, status=status, now=self._now())
-                release(self._connection, checkpoint.id)
+            self._end(checkpoint, status)
 
     def _begin(self, read: Read, sync_id: str) -> tuple[Checkpoint, Position]:
         """Continue the read of a dead owner where there is one, else begin a new one."""
@@ -173,6 +172,13 @@ class Reader:
         checkpoint = open_checkpoint(self._connection, sync_id=sync_id, entity=entity, text=text, now=now)
         lease(self._connection, checkpoint.id)
         return checkpoint, Position()
+
+    def _end(self, checkpoint: Checkpoint, status: str) -> None:
+        """Let go of a read. Of one that broke off, what broke it off is told, whatever becomes of the database now."""
+        with nullcontext() if status == "completed" else suppress(psycopg.OperationalError):
+            if status != "active":
+                finish_checkpoint(self._connection, checkpoint.id, status=status, now=self._now())
+            release(self._connection, checkpoint.id)
 
     def _next(
         self, read: Read, checkpoint: Checkpoint, position: Position, tellings: Tellings

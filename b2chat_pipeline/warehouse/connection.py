@@ -52,7 +52,7 @@ def connect(url: str, *, purpose: str) -> Connection:
     """
     try:
         connection: Connection = psycopg.connect(
-            make_conninfo(**_KEEPALIVES | conninfo_to_dict(f"postgresql://{url.split('://', 1)[1]}")),
+            make_conninfo("", **_KEEPALIVES | conninfo_to_dict(f"postgresql://{url.split('://', 1)[1]}")),
             autocommit=True,
             application_name=f"b2chat {purpose}",
             options=f"-c timezone=UTC -c lock_timeout={LOCK_TIMEOUT} -c search_path={_SEARCH_PATH}",
