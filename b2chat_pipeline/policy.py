@@ -222,9 +222,35 @@ def _waits(budget: RereadBudget | None) -> str:
 FULL_READ_INTERVAL = timedelta(days=30)
 
 
-def full_read_is_due(last: datetime | None, *, now: datetime) -> bool:
-    """Whether all contacts are to be read: they never were, or the last time they were is a month ago."""
-    return last is None or now - last >= FULL_READ_INTERVAL
+# How long the next read of all contacts waits after one that failed; twice as long after each further one.
+FULL_READ_PAUSE = timedelta(hours=1)
+LONGEST_FULL_READ_PAUSE = timedelta(days=1)
+# A read begins a little after the decision that asked for it.
+_FULL_READ_SLACK = timedelta(minutes=10)
+
+
+@dataclass(frozen=True)
+class FullReads:
+    """How the reads of all contacts went: when the last complete one began, and those that failed since. One that the
+    day's requests cut off has not failed.
+    """
+
+    completed: datetime | None
+    failures: int = 0
+    failed: datetime | None = None
+
+
+def full_read_due_at(reads: FullReads) -> datetime | None:
+    """When all contacts are to be read next; None: now, since they never were.
+
+    A month after the last time. Where reads have failed since, after a pause that grows with each.
+    """
+    due = [] if reads.completed is None else [reads.completed + FULL_READ_INTERVAL]
+    if reads.failed is not None:
+        # The power is bounded, since the number of failures is not.
+        pause = min(FULL_READ_PAUSE * 2 ** min(reads.failures - 1, 10), LONGEST_FULL_READ_PAUSE)
+        due.append(reads.failed + pause - _FULL_READ_SLACK)
+    return max(due, default=None)
 
 
 def consecutive(days: Sequence[date], *, most: int) -> list[tuple[date, date]]:

@@ -11,10 +11,9 @@ import pytest
 from dagster import DagsterInstance
 
 from b2chat_pipeline import resources
-from b2chat_pipeline.assets.all_contacts import is_due_at
 from b2chat_pipeline.b2chat.contract import CONTACTS
 from b2chat_pipeline.definitions import build_definitions
-from b2chat_pipeline.policy import full_read_is_due
+from b2chat_pipeline.policy import FullReads, full_read_due_at
 from b2chat_pipeline.simulator import Fault, World, mutated_records
 from b2chat_pipeline.simulator.expectation import expected
 from b2chat_pipeline_tests.dagster_support import FIRST_DAY, Pipeline, failure_sentences, hours_of, running_pipeline
@@ -151,7 +150,8 @@ def test_a_failed_read_of_all_contacts_leaves_the_hours_green(pipeline: Pipeline
     assert "the answer is an HTML or XML page instead of a JSON object" in sentence
     assert set(pipeline.status("contacts", DAY[:2]).values()) == {"MATERIALIZED"}
     assert pipeline.query("select status from sync_logs where operation = 'full'") == [("error",)]
-    assert is_due_at(resources.WarehouseResource(), NOW)
+    pipeline.simulator.clock.advance(timedelta(hours=1))
+    assert isinstance(tick(pipeline), dg.RunRequest)
 
 
 def test_a_page_that_cannot_be_written_is_named_and_the_others_load(pipeline: Pipeline) -> None:
@@ -165,7 +165,8 @@ def test_a_page_that_cannot_be_written_is_named_and_the_others_load(pipeline: Pi
     assert "failed with CheckViolation (23514) in table contacts; nothing of it was written" in sentence
     # The last of the page that failed is the first of the next one.
     assert len(stored(pipeline.database_url).contacts) == len(ACCOUNT.contacts) - 199
-    assert is_due_at(resources.WarehouseResource(), NOW)
+    pipeline.simulator.clock.advance(timedelta(hours=1))
+    assert isinstance(tick(pipeline), dg.RunRequest)
     with psycopg.connect(pipeline.database_url) as connection:
         connection.execute("alter table contacts drop constraint refused")
     assert read_all(pipeline).success
@@ -198,11 +199,64 @@ def test_a_contact_whose_last_update_cannot_be_believed_counts_in_the_hour_it_wa
     ]
 
 
-@pytest.mark.parametrize(
-    ("last", "due"), [(None, True), (timedelta(days=30), True), (timedelta(days=29, hours=23), False)]
-)
-def test_a_full_read_is_due_where_there_was_none_and_after_a_month(last: timedelta | None, *, due: bool) -> None:
-    assert full_read_is_due(None if last is None else NOW - last, now=NOW) is due
+def test_a_full_read_is_due_where_there_was_none_and_after_a_month() -> None:
+    assert full_read_due_at(FullReads(None)) is None
+    assert full_read_due_at(FullReads(NOW)) == NOW + timedelta(days=30)
+
+
+@pytest.mark.parametrize(("failures", "hours"), [(1, 1), (2, 2), (3, 4), (4, 8), (5, 16), (6, 24), (10_000, 24)])
+@pytest.mark.parametrize("completed", [None, NOW - timedelta(days=30, hours=1)])
+def test_after_each_read_that_failed_the_next_one_waits_longer_up_to_a_day(
+    failures: int, hours: int, completed: datetime | None
+) -> None:
+    due = full_read_due_at(FullReads(completed, failures, NOW))
+
+    # Asked for at the same minute of an hour, a read begins a little later.
+    assert due is not None
+    assert NOW + timedelta(hours=hours - 1) < due < NOW + timedelta(hours=hours)
+
+
+def test_the_schedule_asks_again_after_a_pause_that_grows_until_a_read_is_complete(pipeline: Pipeline) -> None:
+    def asked_for() -> int:
+        """After how many hours the schedule asks again."""
+        for hour in range(1, 30):
+            pipeline.simulator.clock.advance(timedelta(hours=1))
+            if isinstance(tick(pipeline), dg.RunRequest):
+                return hour
+        raise AssertionError
+
+    pipeline.simulator.faults.add(Fault(kind="html", path=CONTACTS, times=2))
+    read_all(pipeline)
+    waiting = tick(pipeline)
+    first = asked_for()
+    read_all(pipeline)
+    second = asked_for()
+    assert read_all(pipeline).success
+
+    assert waiting == (
+        "1 read of all contacts failed since the last complete one; the next is not due before 2025-03-04 00:55."
+    )
+    assert (first, second) == (1, 2)
+    assert tick(pipeline) == "All contacts were read less than 30 days ago."
+
+
+def test_a_read_that_the_days_requests_cut_off_is_asked_for_again_within_the_hour(pipeline: Pipeline) -> None:
+    pipeline.simulator.faults.add(
+        Fault(kind="status", status=429, headers={"Retry-After": "3600"}, path=CONTACTS, after=1)
+    )
+
+    assert not read_all(pipeline).success
+
+    assert isinstance(tick(pipeline), dg.RunRequest)
+
+
+def test_contacts_in_another_order_than_that_of_their_creation_are_read_and_recorded(pipeline: Pipeline) -> None:
+    pipeline.simulator.faults.add(Fault(kind="unordered", path=CONTACTS, times=None))
+
+    assert read_all(pipeline).success
+
+    assert stored(pipeline.database_url).contacts.keys() == ACCOUNT.contacts.keys()
+    assert ("$.created", "other order") in pipeline.query("select path, kind from ops.contract_drift")
 
 
 def test_the_schedule_asks_once_at_first_start_and_again_after_a_month(pipeline: Pipeline) -> None:

@@ -14,6 +14,7 @@ from b2chat_pipeline.b2chat.contract import CHATS, CONTACTS
 from b2chat_pipeline.b2chat.limits import SMALLEST_PAGE
 from b2chat_pipeline.b2chat.paging import (
     WALKS,
+    ContactClock,
     MissingRecordsError,
     Order,
     Position,
@@ -419,6 +420,15 @@ def test_what_a_page_tells_against_what_is_known_of_lists_is_named(
     query = Query(CHATS, date(2025, 3, 3), date(2025, 3, 4), "asc")
 
     assert [(it.path, it.kind) for it in departures(position, told, query=query)] == found
+
+
+@pytest.mark.parametrize(("contacts_by", "found"), [("updated", []), ("created", ["wrong total"])])
+def test_contacts_may_leave_the_days_of_their_last_update_while_these_are_read(
+    contacts_by: ContactClock, found: list[str]
+) -> None:
+    query = Query(CONTACTS, date(2025, 3, 3), date(2025, 3, 4), "asc", contacts_by)
+
+    assert [it.kind for it in departures(SECOND_PAGE, Told(["c", "d"], minutes(0, 3), 8), query=query)] == found
 
 
 @given(LISTS, LIMITS, ORDERS, WINDOWS)

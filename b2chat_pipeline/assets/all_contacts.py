@@ -3,7 +3,6 @@
 An asset of its own, so that trouble with it leaves the hours green. Not here: when it is due (`policy.py`).
 """
 
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -11,7 +10,7 @@ import dagster as dg
 from b2chat_pipeline.assets.columns import table_metadata
 from b2chat_pipeline.assets.shell import USER_TAG, causes, failing_in_one_sentence
 from b2chat_pipeline.assets.sides import OWNERS, POOL
-from b2chat_pipeline.policy import full_read_is_due
+from b2chat_pipeline.policy import FullReads
 from b2chat_pipeline.resources import B2ChatResource, WarehouseResource
 
 if TYPE_CHECKING:
@@ -19,8 +18,9 @@ if TYPE_CHECKING:
 
 _DESCRIPTION = """Reads every contact of the account, whenever it was created or last updated.
 
-**Planned** by its schedule: at first start, and when the last complete read of all contacts is 30 days ago. Its
-requests count as backfill, so the fresh hour never waits for them.
+**Planned** by its schedule: at first start, and when the last complete read of all contacts is 30 days ago; after one
+that failed, an hour later, and after each further one twice as much later, at most a day. Its requests count as
+backfill, so the fresh hour never waits for them.
 
 **Grain**: no partitions, the whole account.
 
@@ -49,12 +49,12 @@ def all_contacts() -> dg.AssetsDefinition:
     return read_contacts
 
 
-def is_due_at(warehouse: WarehouseResource, at: datetime) -> bool:
-    """Whether all contacts are to be read at a moment. Raises OperatorError where that cannot be known."""
-    from b2chat_pipeline.warehouse.staleness import last_full_read
+def reads_of_all_contacts(warehouse: WarehouseResource) -> FullReads:
+    """How the reads of all contacts went up to now. Raises OperatorError where that cannot be known."""
+    from b2chat_pipeline.warehouse.staleness import full_reads
 
     with warehouse.connect("schedule") as connection:
-        return full_read_is_due(last_full_read(connection, "contacts"), now=at)
+        return full_reads(connection, "contacts")
 
 
 def _read(context: dg.AssetExecutionContext, warehouse: WarehouseResource, b2chat: B2ChatResource) -> "FullRead":

@@ -1,12 +1,13 @@
 """The schedule that has all contacts read, and its job. Not here: when that is due (`policy.py`)."""
 
 import os
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import dagster as dg
 
-from b2chat_pipeline.assets.all_contacts import is_due_at
+from b2chat_pipeline.assets.all_contacts import reads_of_all_contacts
 from b2chat_pipeline.automation.rereads import REREAD_TAG, UNFINISHED
+from b2chat_pipeline.policy import FullReads, full_read_due_at
 from b2chat_pipeline.resources import WarehouseResource
 from b2chat_pipeline.settings import Account, OperatorError, check_all
 from b2chat_pipeline.windows import AccountClock
@@ -43,10 +44,21 @@ def contacts_schedule(account: Account) -> dg.ScheduleDefinition:
                 return dg.SkipReason("No hour is over yet: B2CHAT_START_DATE lies ahead.")
             if context.instance.get_runs_count(dg.RunsFilter(job_name=_NAME, statuses=UNFINISHED)):
                 return dg.SkipReason("The read of all contacts asked for before is not finished.")
-            if not is_due_at(warehouse, context.scheduled_execution_time):
-                return dg.SkipReason("All contacts were read less than 30 days ago.")
+            reads = reads_of_all_contacts(warehouse)
+            due = full_read_due_at(reads)
+            if due is not None and context.scheduled_execution_time < due:
+                return dg.SkipReason(_why_not(reads, due.astimezone(account.zone)))
         except OperatorError as error:
             return dg.SkipReason(str(error))
         return dg.RunRequest(run_key=context.scheduled_execution_time.isoformat())
 
     return contacts_that_are_due
+
+
+def _why_not(reads: FullReads, due: datetime) -> str:
+    if not reads.failures:
+        return "All contacts were read less than 30 days ago."
+    failed = "1 read" if reads.failures == 1 else f"{reads.failures} reads"
+    return (
+        f"{failed} of all contacts failed since the last complete one; the next is not due before {due:%Y-%m-%d %H:%M}."
+    )

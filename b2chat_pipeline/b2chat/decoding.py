@@ -62,8 +62,13 @@ class _ContactHead(Struct):
     updated: Any = None
 
 
+class _ContactCreation(Struct):
+    created: Any = None
+
+
 _CHAT_HEAD = msgspec.json.Decoder(_ChatHead)
 _CONTACT_HEAD = msgspec.json.Decoder(_ContactHead)
+_CONTACT_CREATION = msgspec.json.Decoder(_ContactCreation)
 _CHAT_PAGE = msgspec.json.Decoder(_ChatPage)
 _CONTACT_PAGE = msgspec.json.Decoder(_ContactPage)
 _CHAT = msgspec.json.Decoder(Chat)
@@ -132,6 +137,14 @@ def decode_head(raw: bytes, endpoint: Endpoint) -> tuple[str | None, str | None]
         return _text(contact.contact_id), _text(contact.updated)
     except UNDECODABLE:
         return _odd_head(raw, *(("chat_id", "created_at") if endpoint == CHATS else ("contact_id", "updated")))
+
+
+def decode_created(raw: bytes) -> str | None:
+    """When a raw contact was created; None where that cannot be read."""
+    try:
+        return _text(_CONTACT_CREATION.decode(raw).created)
+    except UNDECODABLE:
+        return None
 
 
 def _odd_head(raw: bytes, key: str, clock: str) -> tuple[str | None, str | None]:

@@ -16,7 +16,7 @@ from psycopg import Connection
 
 from b2chat_pipeline.b2chat.client import Answer, B2ChatClient
 from b2chat_pipeline.b2chat.contract import ENTITIES, Endpoint, NotAPageError, Page
-from b2chat_pipeline.b2chat.decoding import decode_head, decode_page
+from b2chat_pipeline.b2chat.decoding import decode_created, decode_head, decode_page
 from b2chat_pipeline.b2chat.errors import (
     Attempted,
     BudgetExhausted,
@@ -187,8 +187,7 @@ class Reader:
         page = _decoded(read.query, answer)
         told = [told_record(raw, read.query.endpoint, self._clock) for raw in page.records]
         keys = [record.key for record in told]
-        # A record's instant is its last update: that says nothing about the order of a list by creation.
-        instants = [] if read.query.contacts_by == "created" else [record.instant for record in told]
+        instants = self._instants(read.query, told)
         facts = Told(keys, instants, page.total, page.total_type, tellings.repeats(position, keys))
         drift = Counter(departures(position, facts, query=read.query))
         record_drift(self._connection, checkpoint.sync_id, drift, now=self._now())
@@ -211,6 +210,13 @@ class Reader:
             after.last_instant if read.query.order == "asc" and after.in_order and step is not Step.AGAIN else None
         )
         return PageTold(stored, told, settled, position.walk), after, step
+
+    def _instants(self, query: Query, told: Sequence[RecordTold]) -> list[datetime | None]:
+        """The clocks that a list is ordered by."""
+        if query.contacts_by == "updated":
+            return [record.instant for record in told]
+        created = (decode_created(record.raw) for record in told)
+        return [self._clock.read(text).instant if text else None for text in created]
 
     def _ask(self, query: Query, position: Position) -> tuple[Answer, Position]:
         """One page; where the API takes too long for it, half of it."""

@@ -10,7 +10,7 @@ from datetime import date, datetime
 
 from psycopg import Connection
 
-from b2chat_pipeline.policy import CreationDay
+from b2chat_pipeline.policy import CreationDay, FullReads
 
 # `offset 0` keeps PostgreSQL from looking for the latest change of all chats first, which made this take seconds.
 _DAYS = """
@@ -37,6 +37,15 @@ _DAYS = """
            end, t.last_read, (t.last_read at time zone %(zone)s)::date
       from told t order by t.day
 """
+# A read that the day's requests cut off leaves no error.
+_FULL_READS = """
+    with reads as (
+        select started_at, status, error_message, max(started_at) filter (where status = 'success') over () as completed
+          from sync_logs where entity_type = %s and operation = 'full'
+    )
+    select max(completed), count(*) filter (where failed), max(started_at) filter (where failed)
+      from reads, lateral (select error_message is not null and started_at > coalesce(completed, '-infinity') as failed)
+"""
 
 
 def creation_days(connection: Connection, endpoint: str, *, zone: str, since: datetime) -> list[CreationDay]:
@@ -45,13 +54,10 @@ def creation_days(connection: Connection, endpoint: str, *, zone: str, since: da
     return [CreationDay(*row) for row in rows]
 
 
-def last_full_read(connection: Connection, entity: str) -> datetime | None:
-    """When the newest complete read of all records of an entity began."""
-    row = connection.execute(
-        "select max(started_at) from sync_logs where entity_type = %s and operation = 'full' and status = 'success'",
-        (entity,),
-    ).fetchone()
-    return row[0] if row else None
+def full_reads(connection: Connection, entity: str) -> FullReads:
+    """How the reads of all records of an entity went, up to now."""
+    row = connection.execute(_FULL_READS, (entity,)).fetchone()
+    return FullReads(*row) if row else FullReads(None)
 
 
 def requests_sent(connection: Connection, day: date) -> dict[str, int]:
