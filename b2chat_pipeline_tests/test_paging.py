@@ -23,6 +23,7 @@ from b2chat_pipeline.b2chat.paging import (
     Step,
     Tellings,
     Told,
+    UnreadableKeysError,
     WalkError,
     advance,
     departures,
@@ -380,6 +381,16 @@ def test_the_same_page_for_ever_is_noticed_with_its_second_telling() -> None:
 
     assert step is Step.ON
     with pytest.raises(RepeatedPageError, match="offset 2"):
+        advance(position, told, query=query, window=WHOLE)
+
+
+def test_pages_without_a_readable_key_are_not_taken_for_the_same_page() -> None:
+    told = Told([None, None, None], [None, None, None], 100)
+    query = Query(CHATS, date(2025, 3, 3), date(2025, 3, 4), "asc")
+
+    position, _ = advance(Position(limit=3), told, query=query, window=WHOLE)
+
+    with pytest.raises(UnreadableKeysError, match="no record of the page at offset 2 has a key that can be read"):
         advance(position, told, query=query, window=WHOLE)
 
 

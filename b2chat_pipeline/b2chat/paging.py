@@ -48,6 +48,10 @@ class RepeatedPageError(WalkError):
     """The API tells the same page for different offsets; walking on would never end."""
 
 
+class UnreadableKeysError(WalkError):
+    """Two pages hold no key that can be read: whether they are the same page, or other records, nobody can say."""
+
+
 class MissingRecordsError(WalkError):
     """The API claims records that it does not tell: nothing can be said about what the list holds."""
 
@@ -160,7 +164,7 @@ def advance(position: Position, told: Told, *, query: Query, window: Window | No
     keys = list(told.keys)
     page_hash = blake2b(repr(keys).encode(), digest_size=8).hexdigest()
     if position.offset and len(keys) > 1 and page_hash == position.page_hash:
-        raise RepeatedPageError(f"the same page was told at offset {position.offset} as before it")
+        raise _stuck(position, keys)
     moved, withheld = _has_moved(position, told, query.order), _withholds(position, told)
     total = _larger(position.total, told.total)
     if (moved or withheld) and position.walk < WALKS:
@@ -204,6 +208,15 @@ def require_all(position: Position, told: Told, *, distinct: int) -> None:
         raise MissingRecordsError(
             f"{WALKS} walks over the list, which did not hold still, told {distinct} of its {_counted(held)}"
         )
+
+
+def _stuck(position: Position, keys: Sequence[str | None]) -> WalkError:
+    if not any(keys):
+        return UnreadableKeysError(
+            f"no record of the page at offset {position.offset} has a key that can be read, nor had one of the page"
+            " before it, so they cannot be told apart"
+        )
+    return RepeatedPageError(f"the same page was told at offset {position.offset} as before it")
 
 
 def departures(position: Position, told: Told, *, query: Query) -> list[Departure]:
