@@ -130,7 +130,7 @@ def test_the_metadata_says_how_all_days_stand(pipeline: Pipeline, monkeypatch: p
     assert result.success, failure_sentences(result)
     metadata = pipeline.metadata("chat_updates")[FIRST_DAY.isoformat()]
     waits = "it waits for the share of re-reads, which is handed out evenly over the day: 90 of 350 are used"
-    assert {name: metadata[name] for name in metadata if name != "sync_id"} == {
+    assert {name: metadata[name] for name in metadata if name != "run_sync_id"} == {
         "dagster/partition_row_count": 22,
         "changed_chats": metadata["changed_chats"],
         "new_chats": 0,

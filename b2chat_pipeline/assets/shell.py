@@ -77,17 +77,23 @@ def sync_hours(
         "run_requests": outcome.requests,
         "run_pages_read": outcome.pages,
         "run_seconds": round(perf_counter() - started, 2),
-        "sync_id": outcome.sync_id,
+        "run_sync_id": outcome.sync_id,
     }
     context.log.info(f"{endpoint}: {len(outcome.told)} hours done, {len(outcome.failed)} failed: {summary}")
     if outcome.failed:
         _credit(context, side, outcome)
         raise _failure(side, outcome, summary)
+    # The hour's own figures first. What a result holds, Dagster would show before them.
     _attach_metadata(
-        context, {(asset, key): _hour_metadata(side, asset, key, outcome) for asset in side.selected for key in windows}
+        context,
+        {
+            (asset, key): {**_hour_metadata(side, asset, key, outcome), **summary}
+            for asset in side.selected
+            for key in windows
+        },
     )
     for asset in side.selected:
-        yield dg.MaterializeResult(asset_key=asset, metadata=summary)
+        yield dg.MaterializeResult(asset_key=asset)
 
 
 def _sync(
@@ -141,13 +147,15 @@ def _credit(context: dg.AssetExecutionContext, side: SideRun, outcome: "Outcome"
                 context.log_event(dg.AssetMaterialization(asset, partition=key, metadata=metadata))
 
 
-def _attach_metadata(context: dg.AssetExecutionContext, metadata: Mapping[tuple[str, str], Mapping[str, int]]) -> None:
+def _attach_metadata(
+    context: dg.AssetExecutionContext, metadata: Mapping[tuple[str, str], Mapping[str, int | float | str]]
+) -> None:
     """Give the materialization of each asset and hour its own metadata, all at once.
 
     `context.add_asset_metadata` gives it to one hour, and for that copies and checks what all others were given: for a
     month of five assets that took longer than the load.
     """
-    of_handle: dict[AssetMetadataHandle | OutputMetadataHandle, Mapping[str, int]] = {
+    of_handle: dict[AssetMetadataHandle | OutputMetadataHandle, Mapping[str, int | float | str]] = {
         AssetMetadataHandle(asset_key=dg.AssetKey(asset), partition_key=key): told
         for (asset, key), told in metadata.items()
     }
