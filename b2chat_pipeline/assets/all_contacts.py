@@ -35,7 +35,7 @@ def all_contacts() -> dg.AssetsDefinition:
         name="all_contacts",
         deps=["contacts"],
         description=_DESCRIPTION,
-        group_name="rereads",
+        group_name="refresh",
         owners=OWNERS,
         kinds={"python", "postgres"},
         metadata=table_metadata("contacts"),
@@ -75,7 +75,7 @@ def _result(read: "FullRead") -> dg.MaterializeResult[None]:
         "quarantined": read.counts.quarantined,
         "run_requests": read.requests,
         "run_pages_read": read.pages,
-        "sync_id": read.sync_id,
+        "run_sync_id": read.sync_id,
     }
     if not read.errors:
         return dg.MaterializeResult(metadata=metadata)

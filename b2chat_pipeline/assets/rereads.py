@@ -86,7 +86,7 @@ class _Reread:
             "run_days": len(self.hours),
             "run_requests": self.outcome.requests,
             "run_pages_read": self.outcome.pages,
-            "sync_id": self.outcome.sync_id,
+            "run_sync_id": self.outcome.sync_id,
             "unsettled_days": len(plan.promised),
             "due_days": len(plan.due) + len(plan.left_out),
             "left_out": ("; ".join(left_out[:NAMED_DAYS]) or "none") + more,
@@ -108,7 +108,7 @@ def chat_updates(partitions: dg.DailyPartitionsDefinition) -> dg.AssetsDefinitio
         "chat_updates",
         deps=[dg.AssetDep(table, partition_mapping=hours_so_far) for table in ("chats", "messages")],
         description=_DESCRIPTION,
-        group_name="rereads",
+        group_name="refresh",
         owners=OWNERS,
         kinds={"python", "postgres"},
         metadata=table_metadata("chats"),
@@ -176,8 +176,9 @@ def _result(context: dg.AssetExecutionContext, reread: _Reread) -> dg.Materializ
     bad = {key: errors for key in reread.hours if (errors := reread.failed(key))}
     if not bad:
         for key in reread.hours:
-            context.add_asset_metadata(reread.metadata(key), "chat_updates", partition_key=key)
-        return dg.MaterializeResult(asset_key="chat_updates", metadata=summary)
+            # The day's own figures first. What the result holds, Dagster would show before them.
+            context.add_asset_metadata({**reread.metadata(key), **summary}, "chat_updates", partition_key=key)
+        return dg.MaterializeResult(asset_key="chat_updates")
     for key in reread.hours.keys() - bad.keys():
         metadata = reread.metadata(key)
         context.log_event(dg.AssetMaterialization("chat_updates", partition=key, metadata=metadata))
