@@ -31,7 +31,7 @@ def cli() -> None:
     """Loads a B2Chat customer-service account into PostgreSQL, hour by hour, with Dagster."""
 
 
-@cli.command()
+@cli.command(short_help="Try everything on invented data, without an account.")
 @click.option("--days", type=click.IntRange(1, 365), default=7, show_default=True, help="How many past days to load.")
 @click.option("--port", type=PORT, default=3000, show_default=True, help="Port of the UI.")
 @click.option("--exit", "leave", is_flag=True, help="Stop everything again when the days are loaded.")
@@ -42,7 +42,7 @@ def demo(*, days: int, port: int, leave: bool) -> None:
     run(_environ(), days=days, port=port, leave=leave)
 
 
-@cli.command()
+@cli.command(short_help="Run databases, UI and daemon until interrupted.")
 @click.option("--port", type=PORT, default=3000, show_default=True, help="Port of the UI.")
 def dev(*, port: int) -> None:
     """Run database, migrations, webserver and daemon until interrupted."""
@@ -51,7 +51,7 @@ def dev(*, port: int) -> None:
     run(_environ(), port=port)
 
 
-@cli.command()
+@cli.command(short_help="Load the hours from FROM to before TO.")
 @click.argument("start", metavar="FROM")
 @click.argument("end", metavar="TO")
 @click.option("--user", metavar="EMAIL", help="Whose load this is in the books; an administrator's address.")
@@ -63,7 +63,7 @@ def load(*, start: str, end: str, user: str | None) -> None:
         sys.exit(1)
 
 
-@cli.command()
+@cli.command(short_help="Check hours against their stored pages.")
 @click.argument("start", metavar="FROM")
 @click.argument("end", metavar="TO")
 def replay(*, start: str, end: str) -> None:
@@ -83,7 +83,7 @@ def db() -> None:
     """The warehouse's tables."""
 
 
-@db.command()
+@db.command(short_help="Bring the tables to the newest revision.")
 def upgrade() -> None:
     """Create the databases where they are missing and bring the tables to the newest revision."""
     from b2chat_pipeline.commands.databases import open_databases
@@ -93,7 +93,7 @@ def upgrade() -> None:
         click.echo(f"The warehouse is at revision {REVISION}.")
 
 
-@db.command()
+@db.command(short_help="Drop raw pages that are old enough.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be dropped.")
 def retain(*, dry_run: bool) -> None:
     """Drop the weeks of raw pages that are older than B2CHAT_RAW_RETENTION_DAYS, and make partitions ahead."""
@@ -102,12 +102,12 @@ def retain(*, dry_run: bool) -> None:
     run(_environ(), dry_run=dry_run)
 
 
-@cli.group()
+@cli.group(short_help="Records that do not fit the tables.")
 def quarantine() -> None:
     """Records that do not fit the tables: what they are, and trying again."""
 
 
-@quarantine.command("list")
+@quarantine.command("list", short_help="Count the open records; no personal data.")
 def list_quarantine() -> None:
     """Count the open records by entity, reason and path. Shows no personal data."""
     from b2chat_pipeline.commands.quarantine import list_open
@@ -115,7 +115,7 @@ def list_quarantine() -> None:
     list_open(_environ())
 
 
-@quarantine.command("show")
+@quarantine.command("show", short_help="Show one record; MAY BE PERSONAL DATA.")
 @click.argument("record_id", metavar="ID")
 def show_quarantined(*, record_id: str) -> None:
     """Show one record as it came. THIS MAY BE PERSONAL DATA: names, numbers, what people wrote."""
@@ -124,7 +124,7 @@ def show_quarantined(*, record_id: str) -> None:
     show(_environ(), record_id)
 
 
-@quarantine.command("replay")
+@quarantine.command("replay", short_help="Try the open records again.")
 @click.option("--id", "record_id", metavar="ID", help="Only this record.")
 @click.option("--entity", type=click.Choice(["chats", "messages", "agents", "contacts"]), help="Only these.")
 @click.option("--user", metavar="EMAIL", help="Whose replay this is in the books; an administrator's address.")
@@ -136,7 +136,7 @@ def replay_quarantine(*, record_id: str | None, entity: str | None, user: str | 
         sys.exit(1)
 
 
-@cli.command()
+@cli.command(short_help="Run a local server that behaves like B2Chat.")
 @click.option("--port", type=PORT, default=8000, show_default=True)
 @click.option("--zone", callback=_zone, default="America/Bogota", show_default=True, help="The account's time zone.")
 @click.option("--first-day", type=click.DateTime(["%Y-%m-%d"]), default="2025-01-06", show_default=True)

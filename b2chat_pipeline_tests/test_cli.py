@@ -30,6 +30,8 @@ from b2chat_pipeline_tests.dagster_support import ADMIN, BUSY_WORLD, NOW, PROJEC
 Command = Callable[..., Said]
 GOOD = account_environment("http://127.0.0.1:1", "postgresql://u@127.0.0.1:1/d")
 SECRET = "hunter2-very-secret"
+LOAD = ("load", "2025-03-03", "2025-03-04")
+DEV = ("dev", "--port", str(free_port()))
 
 
 @pytest.fixture
@@ -83,6 +85,13 @@ def test_every_command_explains_itself(b2chat: Command, command: tuple[str, ...]
     assert len(said.output.splitlines()) > 4
 
 
+@pytest.mark.parametrize("group", [(), ("db",), ("quarantine",)], ids=" ".join)
+def test_a_list_of_commands_cuts_no_sentence(b2chat: Command, group: tuple[str, ...]) -> None:
+    _, commands = b2chat(*group, "--help").output.split("Commands:\n")
+
+    assert all(re.fullmatch(r"  \w+ +[A-Z].*[^.]\.", line) for line in commands.splitlines()), commands
+
+
 def test_the_version_is_told(b2chat: Command) -> None:
     assert re.fullmatch(r"b2chat, version \d+\.\d+\.\d+\n", b2chat("--version").output)
 
@@ -104,7 +113,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("name", "value", "beginning"), WRONG)
-@pytest.mark.parametrize("command", [("load", "2025-03-03", "2025-03-04"), ("dev",)], ids=["load", "dev"])
+@pytest.mark.parametrize("command", [LOAD, DEV], ids=["load", "dev"])
 def test_a_setting_that_is_missing_or_wrong_is_one_sentence(
     b2chat: Command, command: tuple[str, ...], name: str, value: str | None, beginning: str
 ) -> None:
@@ -114,7 +123,7 @@ def test_a_setting_that_is_missing_or_wrong_is_one_sentence(
     assert SECRET not in said.errors
 
 
-@pytest.mark.parametrize("command", [("load", "2025-03-03", "2025-03-04"), ("dev",), ("db", "upgrade")], ids=" ".join)
+@pytest.mark.parametrize("command", [LOAD, DEV, ("db", "upgrade")], ids=["load", "dev", "upgrade"])
 def test_a_database_that_cannot_be_reached_is_one_sentence(b2chat: Command, command: tuple[str, ...]) -> None:
     closed = f"postgresql://loader:{SECRET}@127.0.0.1:1/warehouse"
 
@@ -156,7 +165,7 @@ def test_a_database_that_goes_away_is_one_sentence(
     )
 
 
-@pytest.mark.parametrize("command", [("load", "2025-03-03", "2025-03-04"), ("dev",), ("db", "upgrade")], ids=" ".join)
+@pytest.mark.parametrize("command", [LOAD, DEV, ("db", "upgrade")], ids=["load", "dev", "upgrade"])
 def test_a_data_folder_that_cannot_be_made_is_one_sentence(
     b2chat: Command, command: tuple[str, ...], tmp_path: Path
 ) -> None:
@@ -242,7 +251,7 @@ def test_a_load_says_what_it_did(b2chat: Command, database_url: str, empty_datab
         said = b2chat("load", "2025-03-03T09:00", "2025-03-03T12:00", "--user", ADMIN, **settings)
 
     assert said.status == 0, said.errors
-    assert "3 hours in 1 runs" in said.output
+    assert "3 hours in 1 run" in said.output
     with psycopg.connect(database_url) as connection:
         rows = connection.execute(
             "select entity, sum(received), sum(inserted) from ops.ledger group by entity"
