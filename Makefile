@@ -16,8 +16,9 @@ install: $(INSTALLED) ## Make the virtual environment with the pinned versions.
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed: pass PYTHON=/path/to/python3.11."; exit 1; }
+	@echo "Installing some hundred packages into $(VENV), which takes a few minutes once."
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/pip install --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
 demo: $(INSTALLED) ## Everything on invented data, without an account: make demo ARGS="--days 2 --exit"

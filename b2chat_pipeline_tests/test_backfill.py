@@ -49,8 +49,8 @@ def test_a_range_is_handed_to_the_daemon_and_without_one_is_loaded_in_process(
         in_process = home.run(["b2chat", "load", "2025-03-05T09:00", "2025-03-05T12:00"], settings)
 
     assert (through_daemon.status, in_process.status) == (0, 0), through_daemon.output + in_process.output
-    assert "72 hours in 1 runs" in through_daemon.output
-    assert "3 hours in 1 runs" in in_process.output
+    assert "72 hours in 1 run" in through_daemon.output
+    assert "3 hours in 1 run" in in_process.output
     assert len(simulator.requests) > asked
     assert_every_hour_is_green(empty_database_url)
     assert_holds(database_url, expected(BUSY_WORLD, NOW, first=FIRST_DAY, last=LAST_DAY))

@@ -49,9 +49,9 @@ def test_what_was_put_aside_is_listed_shown_and_tried_again(home: Home, database
     assert '"chat_id": "chat-' in shown.output
     assert replayed.output.splitlines() == [
         "1 resolved: entered by a replay of the quarantine.",
-        "1 still do not fit.",
+        "1 still does not fit.",
     ]
-    assert again.output == "1 still do not fit.\n"
+    assert again.output == "1 still does not fit.\n"
     assert (absent.status, absent.errors) == (
         1,
         "b2chat: 'nothing' is no record in quarantine: see `b2chat quarantine list`.\n",

@@ -14,7 +14,7 @@ from b2chat_pipeline.assets.shell import USER_TAG
 from b2chat_pipeline.commands.backfill import daemon_runs, run_backfill
 from b2chat_pipeline.commands.databases import open_databases
 from b2chat_pipeline.commands.dev import adopt
-from b2chat_pipeline.commands.progress import Advance, hours_progress
+from b2chat_pipeline.commands.progress import Advance, progress_bar
 from b2chat_pipeline.commands.project import dagster_environment
 from b2chat_pipeline.commands.span import read_span, require_whole_hours
 from b2chat_pipeline.commands.summary import print_summary
@@ -52,7 +52,7 @@ def load_hours(request: Request, *, warehouse_url: str) -> bool:
     """Load hours over databases that are ready, show the progress and a summary, and return whether all are loaded."""
     with dg.DagsterInstance.get() as instance:
         work = run_backfill if daemon_runs(instance) else _run_here
-        with hours_progress(len(request.keys)) as advance:
+        with progress_bar(len(request.keys), doing="Loading", unit="hours") as advance:
             run_ids = work(instance, request.keys, request.tags, advance)
         return print_summary(instance, run_ids, hours=len(request.keys), warehouse_url=warehouse_url)
 

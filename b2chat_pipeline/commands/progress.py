@@ -1,15 +1,15 @@
-"""A progress bar over hours."""
+"""A progress bar over the work of a command."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-# Called with the number of hours that have just been worked off.
+# Called with how much has just been worked off.
 Advance = Callable[[int], None]
 
 
 @contextmanager
-def hours_progress(hours: int, *, doing: str = "Loading") -> Iterator[Advance]:
-    """A bar that is full when that many hours have been worked off; plain lines where there is no terminal."""
+def progress_bar(total: int, *, doing: str, unit: str) -> Iterator[Advance]:
+    """A bar that is full when so many units are worked off; plain lines where there is no terminal."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -24,11 +24,11 @@ def hours_progress(hours: int, *, doing: str = "Loading") -> Iterator[Advance]:
         TextColumn(doing),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("hours"),
+        TextColumn(unit),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task("hours", total=hours)
+        task = progress.add_task(doing, total=total)
         yield lambda done: progress.advance(task, done)

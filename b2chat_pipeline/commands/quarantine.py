@@ -17,6 +17,7 @@ from b2chat_pipeline.settings import OperatorError, read_account
 if TYPE_CHECKING:
     from psycopg import Connection
 
+_NOTHING_OPEN = "The quarantine holds no open record."
 _HEADINGS = ("entity", "reason", "path", "records", "first seen", "last seen", "newest")
 
 
@@ -34,7 +35,7 @@ def list_open(environ: Mapping[str, str]) -> None:
     with _connected(environ) as (_, connection):
         groups = open_groups(connection)
     if not groups:
-        click.echo("The quarantine holds no open record.")
+        click.echo(_NOTHING_OPEN)
         return
     table = Table(*_HEADINGS)
     for it in groups:
@@ -75,11 +76,15 @@ def replay(environ: Mapping[str, str], *, record_id: str | None, entity: str | N
         records = open_records(books, record_id=record_id, entity=entity)
         if record_id is not None and not records:
             raise NoSuchRecordError(f"{record_id!r} is no open record in quarantine: see `b2chat quarantine list`.")
+        if not records:
+            click.echo(_NOTHING_OPEN)
+            return True
         place = Workplace(loading, books, AccountClock(zone), _utc_now, user_id(books, user))
         replayed = replay_all(records, place)
     for resolution in sorted(set(replayed.resolved.values())):
         click.echo(f"{list(replayed.resolved.values()).count(resolution):,} resolved: {resolution}.")
-    click.echo(f"{len(replayed.open):,} still do not fit.")
+    if replayed.open:
+        click.echo(f"{len(replayed.open):,} still {'does' if len(replayed.open) == 1 else 'do'} not fit.")
     for sentence in sorted(set(replayed.failed.values())):
         click.echo(f"{list(replayed.failed.values()).count(sentence):,} could not be tried: {sentence}")
     return not replayed.failed

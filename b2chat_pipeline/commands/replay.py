@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import click
 
 from b2chat_pipeline.commands.databases import open_databases
-from b2chat_pipeline.commands.progress import hours_progress
+from b2chat_pipeline.commands.progress import progress_bar
 from b2chat_pipeline.commands.span import read_span, require_whole_hours
-from b2chat_pipeline.settings import read_account
-from b2chat_pipeline.windows import AccountClock
+from b2chat_pipeline.settings import Account, SettingsError, read_account
+from b2chat_pipeline.windows import AccountClock, Window
 
 if TYPE_CHECKING:
     from b2chat_pipeline.ingest.replay import WindowCompared
@@ -35,6 +35,7 @@ def replay(environ: Mapping[str, str], *, start: str, end: str) -> bool:
     account = read_account(environ)
     window = read_span(account, start, end)
     require_whole_hours(window, account, start, end)
+    _require_over(window, account, start, end)
     with ExitStack() as stack:
         url = stack.enter_context(open_databases(environ)).warehouse
         live, side = (stack.enter_context(connect(url, purpose=purpose)) for purpose in ("compare", "replay"))
@@ -42,13 +43,23 @@ def replay(environ: Mapping[str, str], *, start: str, end: str) -> bool:
             require_zone(live, account.zone.key)
         bar = stack.enter_context(ExitStack())
 
-        def begin(hours: int) -> Callable[[int], None]:
-            return bar.enter_context(hours_progress(hours, doing="Rebuilding"))
+        def begin(loads: int) -> Callable[[int], None]:
+            # An hour was loaded once or more, on each side of the API.
+            return bar.enter_context(progress_bar(loads, doing="Rebuilding", unit="loads of an hour"))
 
         replayed = rebuild(window, Place(live, side, AccountClock(account.zone), lambda: datetime.now(UTC)), begin)
         bar.close()
         _print(replayed)
     return replayed.equal
+
+
+def _require_over(window: Window, account: Account, start: str, end: str) -> None:
+    """Raises SettingsError where hours of the window are not over, so that nothing can have loaded them."""
+    now = datetime.now(account.zone)
+    if window.end > now:
+        raise SettingsError(
+            f"{start} .. {end} holds hours that are not over yet: end at {now:%Y-%m-%dT%H}:00 or before."
+        )
 
 
 def _print(replayed: "WindowCompared") -> None:

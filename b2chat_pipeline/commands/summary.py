@@ -13,6 +13,7 @@ _TOTALS = """
      group by entity order by entity
 """
 _HEADINGS = ("", "received", "inserted", "updated", "unchanged", "passed over", "put aside")
+_LEGEND = "Passed over: not written, since it was told twice, is older than what is stored, or is not of these hours."
 # Sentences about failures that fit on one screen.
 _SHOWN = 8
 
@@ -24,19 +25,28 @@ def print_summary(instance: dg.DagsterInstance, run_ids: Sequence[str], *, hours
 
     from b2chat_pipeline.warehouse.connection import connect
 
-    table = Table(title=f"{hours} hours in {len(run_ids)} runs")
+    table = Table(title=f"{_count(hours, 'hour')} in {_count(len(run_ids), 'run')}")
+    aside = 0
     for place, heading in enumerate(_HEADINGS):
         table.add_column(heading, justify="right" if place else "left", no_wrap=" " not in heading)
     with connect(warehouse_url, purpose="summary") as connection:
         for entity, *counts in connection.execute(_TOTALS, (list(run_ids),)):
             table.add_row(entity, *(f"{count:,}" for count in counts))
+            aside += counts[-1]
     Console().print(table)
+    click.echo(_LEGEND)
+    if aside:
+        click.echo(f"{_count(aside, 'record')} put aside: `b2chat quarantine list` says why.")
     failures = failure_sentences(instance, run_ids)
     for sentence in failures[:_SHOWN]:
         click.echo(f"Failed: {sentence}")
     if len(failures) > _SHOWN:
         click.echo(f"… and {len(failures) - _SHOWN} more; the runs page of the UI has them all.")
     return not failures
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def failure_sentences(instance: dg.DagsterInstance, run_ids: Sequence[str]) -> list[str]:

@@ -39,7 +39,7 @@ from b2chat_pipeline.windows import AccountClock, Window, hours_of
 
 _AGAIN = "run `b2chat replay` again"
 Loads = Mapping[Endpoint, Sequence[HourLoad]]
-# Called with the hours that a rebuild has to load; gives what is called with the hours that have just been loaded.
+# Called with the loads of an hour that a rebuild repeats; gives what is called with how many were just repeated.
 Begin = Callable[[int], Callable[[int], None]]
 
 
