@@ -22,7 +22,7 @@ from b2chat_pipeline.simulator import (
     rewritten_body,
     vanished_record,
 )
-from b2chat_pipeline_tests.simulator_support import all_chats, running
+from b2chat_pipeline_tests.simulator_support import FIRST_DAY, all_chats, running
 
 SERVING = """
 from datetime import UTC, date, datetime
@@ -268,6 +268,28 @@ def test_a_field_can_have_any_value(field: str) -> None:
 
     assert first[field] == {"an": "object"}
     assert all(chat.get(field) != {"an": "object"} for chat in others)
+
+
+def test_a_field_of_one_record_can_be_changed_wherever_it_is_told() -> None:
+    with running() as (simulator, client):
+        chosen = page(client)["chats"][3]["chat_id"]
+        simulator.faults.add(Fault(kind="set_field", field="alias", value=7, record_id=chosen, times=None))
+
+        told = [*page(client)["chats"], *page(client, offset=2)["chats"]]
+
+    assert [chat["chat_id"] for chat in told if chat["alias"] == 7] == [chosen, chosen]
+
+
+def test_two_records_of_a_day_can_be_made_not_to_fit_over_http() -> None:
+    with running() as (simulator, client):
+        told = client.post("/_simulator/misfits", json={"day": FIRST_DAY.isoformat()})
+        odd = [fault for fault in simulator.faults.pending() if fault.record_id]
+
+    assert told.json() == {"faults": 2}
+    assert [(fault.path, fault.field) for fault in odd] == [
+        ("/chats/export", "duration"),
+        ("/contacts/export", "email"),
+    ]
 
 
 def test_a_field_can_be_missing() -> None:

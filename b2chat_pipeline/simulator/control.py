@@ -1,8 +1,8 @@
 """The `/_simulator/` endpoints, with which another process sets faults and the clock. Not part of the vendor's API."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Protocol
 
 import msgspec
@@ -10,6 +10,7 @@ import msgspec
 from b2chat_pipeline.simulator.api import Answer, Request, json_answer
 from b2chat_pipeline.simulator.clock import Clock
 from b2chat_pipeline.simulator.faults import Fault, FaultBook
+from b2chat_pipeline.simulator.misfits import misfits_of
 from b2chat_pipeline.simulator.recording import RecordedRequest
 from b2chat_pipeline.simulator.world import World
 
@@ -48,9 +49,16 @@ def control(simulator: Controlled, request: Request) -> Answer:
 
 
 def _add_faults(simulator: Controlled, told: Any) -> Answer:  # noqa: ANN401 - JSON as it came
-    faults = [Fault.from_json(it) for it in (told if isinstance(told, list) else [told])]
+    return _add_to(simulator, [Fault.from_json(it) for it in (told if isinstance(told, list) else [told])])
+
+
+def _add_to(simulator: Controlled, faults: Sequence[Fault]) -> Answer:
     simulator.faults.add(*faults)
     return json_answer(200, {"faults": len(simulator.faults.pending())})
+
+
+def _add_misfits(simulator: Controlled, told: dict[str, Any]) -> Answer:
+    return _add_to(simulator, misfits_of(simulator.world, date.fromisoformat(told["day"])))
 
 
 def _clear_faults(simulator: Controlled, _told: object) -> Answer:
@@ -89,6 +97,7 @@ def _describe(simulator: Controlled, _told: object) -> Answer:
 
 _HANDLERS: dict[tuple[str, str], Callable[[Controlled, Any], Answer]] = {
     ("POST", "faults"): _add_faults,
+    ("POST", "misfits"): _add_misfits,
     ("DELETE", "faults"): _clear_faults,
     ("POST", "clock"): _set_clock,
     ("GET", "requests"): _requests,

@@ -35,7 +35,7 @@ FaultKind = Literal[
     # in the page
     "total",  # `total` says `value`
     "duplicate_record",  # the record at `index` twice
-    "set_field",  # `field` of the record at `index` (of all without) is `value`: a type change, an unknown field
+    "set_field",  # `field` of the record at `index`, or with `record_id` (of all without), is `value`
     "missing_field",  # `field` is gone
     # in-process only
     "mutate",  # `mutate` decides what becomes of each record
@@ -174,8 +174,14 @@ def _changed_records(records: list[Record], fault: Fault) -> list[Record]:
     if fault.kind == "duplicate_record":
         at = fault.index or 0
         return [*records[: at + 1], *records[at : at + 1], *records[at + 1 :]]
-    changed = (_changed(record, fault) if fault.index in {None, at} else record for at, record in enumerate(records))
+    changed = (_changed(record, fault) if _is_meant(record, at, fault) else record for at, record in enumerate(records))
     return [record for record in changed if record is not None]
+
+
+def _is_meant(record: Record, at: int, fault: Fault) -> bool:
+    if fault.record_id is not None:
+        return fault.record_id in {record.get("chat_id"), str(record.get("contact_id"))}
+    return fault.index in {None, at}
 
 
 def _changed(record: Record, fault: Fault) -> Record | None:
