@@ -3,6 +3,7 @@
 Here belongs how a command is called. Not here: what it does (`commands/`).
 """
 
+import logging
 import os
 import sys
 from collections.abc import Mapping
@@ -86,11 +87,9 @@ def db() -> None:
 @db.command(short_help="Bring the tables to the newest revision.")
 def upgrade() -> None:
     """Create the databases where they are missing and bring the tables to the newest revision."""
-    from b2chat_pipeline.commands.databases import open_databases
-    from b2chat_pipeline.warehouse.connection import REVISION
+    from b2chat_pipeline.commands.databases import upgrade as run
 
-    with open_databases(_environ()):
-        click.echo(f"The warehouse is at revision {REVISION}.")
+    run(_environ())
 
 
 @db.command(short_help="Drop raw pages that are old enough.")
@@ -189,6 +188,8 @@ def _environ() -> Mapping[str, str]:
 def main() -> None:
     """Run the command; what an operator can put right ends in one sentence and exit status 1."""
     terminate_like_interrupt()
+    # Beside an interruption, it would tell of the transaction that it could not roll back; PostgreSQL does that itself.
+    logging.getLogger("psycopg").setLevel(logging.CRITICAL)
     try:
         cli(prog_name="b2chat")
     except OperatorError as error:

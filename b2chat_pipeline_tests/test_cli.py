@@ -21,9 +21,10 @@ from psycopg import sql
 from b2chat_pipeline.cli import main
 from b2chat_pipeline.commands.load import hours_between
 from b2chat_pipeline.commands.ports import free_port
-from b2chat_pipeline.settings import Account
+from b2chat_pipeline.settings import Account, read_storage
 from b2chat_pipeline.simulator import Clock, Simulator
 from b2chat_pipeline.warehouse.connection import REVISION
+from b2chat_pipeline.warehouse.location import warehouse_place
 from b2chat_pipeline_tests.command_support import Home, Said, home_in, wait_for_file, wait_for_line, wait_until_none
 from b2chat_pipeline_tests.dagster_support import ADMIN, BUSY_WORLD, NOW, PROJECT, account_environment
 
@@ -296,7 +297,28 @@ def test_the_tables_can_be_upgraded_twice(b2chat: Command, empty_database_url: s
     said = [b2chat("db", "upgrade", **settings) for _ in range(2)]
 
     assert {(it.status, it.errors) for it in said} == {(0, "")}
-    assert {it.output for it in said} == {f"The warehouse is at revision {REVISION}.\n"}
+    assert {it.output for it in said} == {
+        f"The warehouse is at revision {REVISION}: {warehouse_place(read_storage(settings))}.\n"
+    }
+
+
+LOOKS = [("quarantine", "list"), ("quarantine", "replay"), ("db", "retain"), ("replay", "2025-03-03", "2025-03-04")]
+
+
+@pytest.mark.parametrize("command", LOOKS, ids=" ".join)
+def test_a_look_into_a_warehouse_that_was_never_made_is_one_sentence_and_makes_none(
+    b2chat: Command, home: Home, command: tuple[str, ...]
+) -> None:
+    said = b2chat(*command, B2CHAT_DATABASE_URL=None, DAGSTER_DATABASE_URL=None)
+
+    assert_is_one_sentence(said, f"there is no warehouse in {home.data}: make one with `b2chat dev`, or name yours in ")
+    assert not home.data.exists()
+
+
+def test_a_replay_of_hours_that_are_not_over_says_where_to_end(b2chat: Command) -> None:
+    said = b2chat("replay", "2025-03-03", "2999-01-01")
+
+    assert_is_one_sentence(said, "2025-03-03 .. 2999-01-01 holds hours that are not over yet: end at ")
 
 
 def test_plain_dg_dev_without_a_database_says_how_to_start(home: Home) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from os import dup
+from pathlib import Path
 from socket import IPPROTO_TCP, SO_KEEPALIVE, SOL_SOCKET, TCP_KEEPIDLE, TCP_KEEPINTVL, socket
 from uuid import uuid4
 
@@ -10,8 +11,10 @@ import pytest
 from psycopg import sql
 from sqlalchemy import make_url
 
+from b2chat_pipeline.settings import Storage
 from b2chat_pipeline.warehouse.connection import connect
 from b2chat_pipeline.warehouse.database import ensure_database, psycopg_url, sqlalchemy_url
+from b2chat_pipeline.warehouse.location import warehouse_place
 from b2chat_pipeline_tests.postgres import PostgresServer
 from b2chat_pipeline_tests.postgres_proxy import proxied
 
@@ -25,6 +28,19 @@ def test_every_usual_form_becomes_the_one_a_driver_wants(scheme: str, rest: str)
 
 def test_the_socket_form_reaches_sqlalchemy_as_a_host() -> None:
     assert make_url(sqlalchemy_url("postgresql://u@/name?host=/some/where")).query == {"host": "/some/where"}
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("postgresql+psycopg2://u:s%40cret@db.example.test:5433/name", "database name at db.example.test:5433"),
+        ("postgres://u:secret@/name?host=/some/where", "database name at /some/where"),
+        ("postgresql:///name", "database name at the local server"),
+        (None, "the embedded PostgreSQL in /data"),
+    ],
+)
+def test_a_warehouse_is_named_without_user_and_password(url: str | None, place: str) -> None:
+    assert warehouse_place(Storage(Path("/data"), url, None)) == place
 
 
 @pytest.mark.parametrize("url", ["mysql://u:secret@host/name", "host=somewhere password=secret", ""])

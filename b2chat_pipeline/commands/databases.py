@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from b2chat_pipeline.instance import DATABASE as DAGSTER_DATABASE
 from b2chat_pipeline.settings import OperatorError, Storage, read_raw_retention, read_storage
 from b2chat_pipeline.warehouse.embedded import EmbeddedPostgres
-from b2chat_pipeline.warehouse.location import EMBEDDED_DATABASE
+from b2chat_pipeline.warehouse.location import EMBEDDED_DATABASE, warehouse_place, warehouse_url
 
 
 class DatabaseError(OperatorError):
@@ -57,6 +57,36 @@ def _server(storage: Storage) -> Iterator[Databases]:
         )
 
 
+@contextmanager
+def open_warehouse(environ: Mapping[str, str]) -> Iterator[Storage]:
+    """The warehouse as it is, for commands that only make sense with one: nothing is made, nothing migrated.
+
+    Raises DatabaseError where no embedded one was ever made.
+    """
+    storage = read_storage(environ)
+    if storage.database_url is not None:
+        yield storage
+        return
+    embedded = EmbeddedPostgres(storage.data_dir)
+    if not embedded.has_data():
+        raise DatabaseError(
+            f"there is no warehouse in {storage.data_dir}: make one with `b2chat dev`, or name yours in"
+            " B2CHAT_DATABASE_URL or B2CHAT_DATA_DIR."
+        )
+    with embedded:
+        yield storage
+
+
+def upgrade(environ: Mapping[str, str]) -> None:
+    """Create and migrate both databases, and print at which revision the warehouse is, and where."""
+    import click
+
+    from b2chat_pipeline.warehouse.connection import REVISION
+
+    with open_databases(environ):
+        click.echo(f"The warehouse is at revision {REVISION}: {warehouse_place(read_storage(environ))}.")
+
+
 def _prepare(databases: Databases) -> None:
     import psycopg
     from sqlalchemy.exc import DBAPIError
@@ -93,12 +123,13 @@ def retain(environ: Mapping[str, str], *, dry_run: bool) -> None:
 
     work = Work("the retention of raw pages", again="run `b2chat db retain` again")
     with (
-        open_databases(environ) as databases,
-        connect(databases.warehouse, purpose="retention") as connection,
+        open_warehouse(environ) as warehouse,
+        connect(warehouse_url(warehouse), purpose="retention") as connection,
         stopping(work, connection),
     ):
         keep = read_raw_retention(environ, stored_settings(connection))
         done = retain_raw_pages(connection, keep=keep, now=datetime.now(UTC), dry_run=dry_run)
+    click.echo(f"Raw pages in {warehouse_place(warehouse)}.")
     click.echo(f"{'Would be dropped' if dry_run else 'Dropped'}: {', '.join(done.dropped) or 'nothing'}.")
     click.echo(f"Loads of hours whose pages are gone: {done.hour_loads:,} rows.")
     if done.busy:

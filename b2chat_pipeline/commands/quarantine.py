@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from b2chat_pipeline.commands.databases import open_databases
-from b2chat_pipeline.settings import OperatorError, read_account
+from b2chat_pipeline.commands.databases import open_warehouse
+from b2chat_pipeline.settings import OperatorError, Storage, read_account
+from b2chat_pipeline.warehouse.location import warehouse_place, warehouse_url
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
-_NOTHING_OPEN = "The quarantine holds no open record."
 _HEADINGS = ("entity", "reason", "path", "records", "first seen", "last seen", "newest")
 
 
@@ -32,12 +32,12 @@ def list_open(environ: Mapping[str, str]) -> None:
 
     from b2chat_pipeline.warehouse.quarantine import open_groups
 
-    with _connected(environ) as (_, connection):
+    with _connected(environ) as (warehouse, connection):
         groups = open_groups(connection)
     if not groups:
-        click.echo(_NOTHING_OPEN)
+        _say_none_is_open(warehouse)
         return
-    table = Table(*_HEADINGS)
+    table = Table(*_HEADINGS, title=f"Put aside in {warehouse_place(warehouse)}")
     for it in groups:
         seen = (f"{moment:%Y-%m-%d %H:%M}" for moment in (it.first_seen_at, it.last_seen_at))
         table.add_row(it.entity, it.reason, it.json_path, f"{it.records:,}", *seen, it.newest_id)
@@ -50,10 +50,12 @@ def show(environ: Mapping[str, str], record_id: str) -> None:
     """Print one record in full. Raises NoSuchRecordError."""
     from b2chat_pipeline.warehouse.quarantine import quarantined
 
-    with _connected(environ) as (_, connection):
+    with _connected(environ) as (warehouse, connection):
         record = quarantined(connection, record_id)
     if record is None:
-        raise NoSuchRecordError(f"{record_id!r} is no record in quarantine: see `b2chat quarantine list`.")
+        raise NoSuchRecordError(
+            f"{record_id!r} is no record in quarantine in {warehouse_place(warehouse)}: see `b2chat quarantine list`."
+        )
     click.echo(f"{record.entity} of {record.endpoint}, read {record.read_at:%Y-%m-%d %H:%M:%S} UTC")
     click.echo(f"{record.json_path}: {record.reason}")
     if record.resolved_at is not None:
@@ -70,14 +72,14 @@ def replay(environ: Mapping[str, str], *, record_id: str | None, entity: str | N
     from b2chat_pipeline.windows import AccountClock
 
     zone = read_account(environ).zone
-    with _connected(environ) as (url, books), connect(url, purpose="load") as loading:
+    with _connected(environ) as (warehouse, books), connect(warehouse_url(warehouse), purpose="load") as loading:
         hold_zone(books, zone.key, now=_utc_now())
         ensure_users(books, (), now=_utc_now())
         records = open_records(books, record_id=record_id, entity=entity)
         if record_id is not None and not records:
             raise NoSuchRecordError(f"{record_id!r} is no open record in quarantine: see `b2chat quarantine list`.")
         if not records:
-            click.echo(_NOTHING_OPEN)
+            _say_none_is_open(warehouse)
             return True
         place = Workplace(loading, books, AccountClock(zone), _utc_now, user_id(books, user))
         replayed = replay_all(records, place)
@@ -91,18 +93,24 @@ def replay(environ: Mapping[str, str], *, record_id: str | None, entity: str | N
 
 
 @contextmanager
-def _connected(environ: Mapping[str, str]) -> "Iterator[tuple[str, Connection]]":
-    """The warehouse's address and a connection to it. Raises WarehouseStoppedError where PostgreSQL goes away."""
+def _connected(environ: Mapping[str, str]) -> "Iterator[tuple[Storage, Connection]]":
+    """Where the warehouse is, and a connection to it. Raises WarehouseUnavailableError, and
+    WarehouseStoppedError where PostgreSQL goes away.
+    """
     from b2chat_pipeline.ingest.bookkeeping import Work, stopping
     from b2chat_pipeline.warehouse.connection import connect
 
     work = Work("the look into the quarantine", again="run this again")
     with (
-        open_databases(environ) as databases,
-        connect(databases.warehouse, purpose="quarantine") as connection,
+        open_warehouse(environ) as warehouse,
+        connect(warehouse_url(warehouse), purpose="quarantine") as connection,
         stopping(work, connection),
     ):
-        yield databases.warehouse, connection
+        yield warehouse, connection
+
+
+def _say_none_is_open(warehouse: Storage) -> None:
+    click.echo(f"The quarantine holds no open record in {warehouse_place(warehouse)}.")
 
 
 def _pretty(raw_record: str) -> str:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from b2chat_pipeline.commands.databases import open_databases
+from b2chat_pipeline.commands.databases import open_warehouse
 from b2chat_pipeline.commands.progress import progress_bar
 from b2chat_pipeline.commands.span import read_span, require_whole_hours
 from b2chat_pipeline.settings import Account, SettingsError, read_account
+from b2chat_pipeline.warehouse.location import warehouse_url
 from b2chat_pipeline.windows import AccountClock, Window
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def replay(environ: Mapping[str, str], *, start: str, end: str) -> bool:
     require_whole_hours(window, account, start, end)
     _require_over(window, account, start, end)
     with ExitStack() as stack:
-        url = stack.enter_context(open_databases(environ)).warehouse
+        url = warehouse_url(stack.enter_context(open_warehouse(environ)))
         live, side = (stack.enter_context(connect(url, purpose=purpose)) for purpose in ("compare", "replay"))
         with stopping(Work(f"the rebuild of {window}", again="run `b2chat replay` again"), live):
             require_zone(live, account.zone.key)

@@ -66,6 +66,10 @@ class EmbeddedPostgres:
     ) -> None:
         self.stop()
 
+    def has_data(self) -> bool:
+        """Whether the data directory has been made."""
+        return self._cluster.exists()
+
     def has_ended(self) -> bool:
         """Whether the server's process is gone: crashed, or ended by somebody else."""
         return not self._cluster.runs()
