@@ -9,8 +9,13 @@ import pytest
 
 from b2chat_pipeline.commands.ports import free_port
 from b2chat_pipeline_tests.command_support import Home, Said, home_in
+from b2chat_pipeline_tests.dagster_support import PROJECT
 
 pytestmark = pytest.mark.any_postgres
+
+# The code beside these tests, wherever the command was installed from.
+OURS = {"PYTHONPATH": str(PROJECT)}
+MISFITS = [("chats", "$.duration"), ("contacts", "$.email")]
 
 
 @pytest.fixture
@@ -33,14 +38,18 @@ def test_it_loads_an_invented_account_and_leaves_nothing_running_nor_touches_the
         "DAGSTER_DATABASE_URL": empty_database_url,
         "B2CHAT_API_URL": "http://127.0.0.1:1",
         "B2CHAT_TIMEZONE": "Mars/Base",
+        **OURS,
     }
 
     first = home.run(["b2chat", "demo", "--days", "2", "--exit", "--port", str(free_port())], users_own)
+    aside = home.run(["b2chat", "quarantine", "list"], {"B2CHAT_DATA_DIR": str(home.data / "demo"), **OURS})
     left = [process.cmdline() for process in home.processes()]
     second = home.run(["b2chat", "demo", "--days", "1", "--exit", "--port", str(free_port())], users_own)
 
     counts = loaded(first)
     assert left == []
+    assert re.findall(r"│ (\w+) +│ Expected[^│]+│ (\S+) +│ 1 ", aside.output) == MISFITS
+    assert "`b2chat quarantine list` says why" in first.output
     assert counts.keys() == {"agents", "chats", "contacts", "departments", "messages"}
     assert counts["messages"] > counts["chats"] > 50
     assert first.output.splitlines()[-1] == "Stopped."

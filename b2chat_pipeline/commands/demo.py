@@ -1,9 +1,11 @@
 """`b2chat demo`: everything on a laptop without an account, on invented data, away from any real tables."""
 
+import json
 import shlex
 import sys
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
+from urllib.request import urlopen
 from zoneinfo import ZoneInfo
 
 import click
@@ -34,6 +36,7 @@ def demo(environ: Mapping[str, str], *, days: int, port: int, leave: bool) -> No
         click.echo(f"Dagster is at {services.address}; the schedule loads each hour as it ends.")
         if not leave:
             _say_how_to_look(services.environ)
+            services.say_where_the_tables_are()
             click.echo("Ctrl-C stops everything.")
             services.watch()
     click.echo("Stopped.")
@@ -59,7 +62,6 @@ def _say_how_to_look(environ: Mapping[str, str]) -> None:
     settings = " ".join(f"{name}={shlex.quote(environ[name])}" for name in _DEMO)
     click.echo("For `b2chat load`, `replay` and `quarantine` on these data, in another shell in this folder first:")
     click.echo(f"  export {settings}")
-    click.echo(f"Tables and books: psql {shlex.quote(environ['B2CHAT_DATABASE_URL'])}")
 
 
 _DEMO = (
@@ -76,10 +78,18 @@ _REAL = ("B2CHAT_DATABASE_URL", "DAGSTER_DATABASE_URL", "DAGSTER_HOME")
 
 def _start_simulator(services: Services, port: int) -> None:
     command = [sys.executable, "-m", "b2chat_pipeline.cli", "simulate", "--port", str(port), "--zone", ZONE]
-    simulator = services.processes.start(
-        "simulator", [*command, "--first-day", FIRST_DAY.isoformat()], services.environ
-    )
-    services.processes.wait_until(simulator, lambda: answers(f"http://{HOST}:{port}/health"), seconds=30)
+    command += ["--first-day", FIRST_DAY.isoformat()]
+    simulator = services.processes.start("simulator", command, services.environ)
+    address = f"http://{HOST}:{port}"
+    services.processes.wait_until(simulator, lambda: answers(f"{address}/health"), seconds=30)
+    _add_misfits(address)
+
+
+def _add_misfits(simulator: str) -> None:
+    """Have two records of yesterday told oddly, so that there is something to see in the quarantine."""
+    yesterday = datetime.now(ZoneInfo(ZONE)).date() - timedelta(days=1)
+    order = json.dumps({"day": yesterday.isoformat()}).encode()
+    urlopen(f"{simulator}/_simulator/misfits", data=order).close()  # noqa: S310 - the address is ours
 
 
 def _load(services: Services) -> None:
@@ -87,4 +97,4 @@ def _load(services: Services) -> None:
     now = datetime.now(UTC).astimezone(account.zone).replace(minute=0, second=0, microsecond=0)
     keys = hours_between(account, account.first_day.isoformat(), now.replace(tzinfo=None).isoformat(sep=" "))
     click.echo(f"Loading {len(keys)} hours of an invented account through Dagster.")
-    load_hours(Request(keys, "admin@example.test"), warehouse_url=services.environ["B2CHAT_DATABASE_URL"])
+    load_hours(Request(keys, "admin@example.test"), services.databases)

@@ -1,6 +1,7 @@
 """`b2chat dev`: databases, webserver and daemon, until interrupted."""
 
 import os
+import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from b2chat_pipeline.commands.abandoned import end_abandoned_runs
 from b2chat_pipeline.commands.databases import Databases, open_databases
 from b2chat_pipeline.commands.ports import HOST, require_free
 from b2chat_pipeline.commands.processes import Processes, answers
@@ -32,6 +34,10 @@ class Services:
     def address(self) -> str:
         """Where the UI is."""
         return f"http://{HOST}:{self.port}"
+
+    def say_where_the_tables_are(self) -> None:
+        """Print how to connect to the embedded server, which has no password. Not for others: theirs would be told."""
+        click.echo(f"Tables and books: psql {shlex.quote(self.databases.warehouse)}")
 
     def start_webserver(self) -> None:
         """Start the UI without waiting for it."""
@@ -60,6 +66,8 @@ def dev(environ: Mapping[str, str], *, port: int) -> None:
         services.start_daemon()
         services.wait_for_webserver()
         click.echo(f"Dagster is at {services.address}; logs are in {services.processes.log_folder}.")
+        if read_storage(environ).database_url is None:
+            services.say_where_the_tables_are()
         click.echo("Ctrl-C stops everything.")
         services.watch()
     click.echo("Stopped.")
@@ -73,7 +81,7 @@ def open_services(environ: Mapping[str, str], *, port: int) -> Iterator[Services
     with open_databases(environ) as databases:
         ready = dagster_environment(environ, dagster_url=databases.dagster, warehouse_url=databases.warehouse)
         adopt(ready)
-        _create_dagster_tables()
+        _prepare_dagster(databases.dagster)
         try:
             with Processes(log_folder) as processes:
                 yield Services(processes, ready, port, databases)
@@ -86,12 +94,12 @@ def adopt(environ: Mapping[str, str]) -> None:
     os.environ.update(environ)
 
 
-def _create_dagster_tables() -> None:
-    """Once, before several processes would try to at the same time."""
+def _prepare_dagster(dagster_url: str) -> None:
+    """Create the tables once, before several processes would try to at the same time; end what killed commands left."""
     import dagster as dg
 
-    with dg.DagsterInstance.get():
-        pass
+    with dg.DagsterInstance.get() as instance:
+        end_abandoned_runs(instance, dagster_url)
 
 
 def _forget_daemon(dagster_url: str) -> None:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import dagster as dg
 
 from b2chat_pipeline.assets.shell import USER_TAG
+from b2chat_pipeline.commands.abandoned import end_abandoned_runs, process_lock
 from b2chat_pipeline.commands.backfill import daemon_runs, run_backfill
-from b2chat_pipeline.commands.databases import open_databases
+from b2chat_pipeline.commands.databases import Databases, open_databases
 from b2chat_pipeline.commands.dev import adopt
 from b2chat_pipeline.commands.progress import Advance, progress_bar
 from b2chat_pipeline.commands.project import dagster_environment
@@ -45,16 +46,20 @@ def load(environ: Mapping[str, str], *, start: str, end: str, user: str | None) 
     request = Request(hours_between(read_account(environ), start, end), user)
     with open_databases(environ) as databases:
         adopt(dagster_environment(environ, dagster_url=databases.dagster, warehouse_url=databases.warehouse))
-        return load_hours(request, warehouse_url=databases.warehouse)
+        return load_hours(request, databases)
 
 
-def load_hours(request: Request, *, warehouse_url: str) -> bool:
+def load_hours(request: Request, databases: Databases) -> bool:
     """Load hours over databases that are ready, show the progress and a summary, and return whether all are loaded."""
     with dg.DagsterInstance.get() as instance:
-        work = run_backfill if daemon_runs(instance) else _run_here
+        end_abandoned_runs(instance, databases.dagster)
         with progress_bar(len(request.keys), doing="Loading", unit="hours") as advance:
-            run_ids = work(instance, request.keys, request.tags, advance)
-        return print_summary(instance, run_ids, hours=len(request.keys), warehouse_url=warehouse_url)
+            if daemon_runs(instance):
+                run_ids = run_backfill(instance, request.keys, request.tags, advance)
+            else:
+                with process_lock(databases.dagster) as tags:
+                    run_ids = _run_here(instance, request.keys, {**request.tags, **tags}, advance)
+        return print_summary(instance, run_ids, hours=len(request.keys), warehouse_url=databases.warehouse)
 
 
 def hours_between(account: Account, start: str, end: str) -> list[str]:

@@ -13,7 +13,8 @@ _TOTALS = """
      group by entity order by entity
 """
 _HEADINGS = ("", "received", "inserted", "updated", "unchanged", "passed over", "put aside")
-_LEGEND = "Passed over: not written, since it was told twice, is older than what is stored, or is not of these hours."
+_PASSED_OVER = "Passed over: not written, being told twice, older than what is stored, or not of these hours."
+_PUT_ASIDE = "Put aside: does not fit, and a chat takes all it holds with it; `b2chat quarantine list` says why."
 # Sentences about failures that fit on one screen.
 _SHOWN = 8
 
@@ -34,9 +35,9 @@ def print_summary(instance: dg.DagsterInstance, run_ids: Sequence[str], *, hours
             table.add_row(entity, *(f"{count:,}" for count in counts))
             aside += counts[-1]
     Console().print(table)
-    click.echo(_LEGEND)
+    click.echo(_PASSED_OVER)
     if aside:
-        click.echo(f"{_count(aside, 'record')} put aside: `b2chat quarantine list` says why.")
+        click.echo(_PUT_ASIDE)
     failures = failure_sentences(instance, run_ids)
     for sentence in failures[:_SHOWN]:
         click.echo(f"Failed: {sentence}")
