@@ -365,6 +365,7 @@ def test_dev_stops_everything_that_it_started(home: Home) -> None:
         wait_for_line(process.stdout, f"Dagster is at http://127.0.0.1:{port};")
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/server_info", timeout=5) as answer:
             assert answer.status == 200
+        assert wait_for_line(process.stdout, f"Tables and books: psql 'postgresql://postgres@/b2chat?host={home.data}")
         assert len(home.processes()) > 4
         process.send_signal(signal.SIGINT)
 

@@ -29,7 +29,8 @@ def process_lock(dagster_url: str) -> Iterator[dict[str, str]]:
     process = new_id()
     with _connected(dagster_url) as connection:
         _take(connection, process)
-        yield {PROCESS_TAG: process}
+        # Nor could the daemon run it again: it does not know the run's code.
+        yield {PROCESS_TAG: process, "dagster/max_retries": "0"}
 
 
 def end_abandoned_runs(instance: dg.DagsterInstance, dagster_url: str) -> list[str]:
