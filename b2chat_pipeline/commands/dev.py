@@ -61,12 +61,14 @@ class Services:
 def dev(environ: Mapping[str, str], *, port: int) -> None:
     """Run everything until interrupted. Raises SettingsError before anything is started."""
     check_all(environ)
+    # Asked before the addresses of both databases are put into the environment.
+    is_embedded = read_storage(environ).database_url is None
     with open_services(environ, port=port) as services:
         services.start_webserver()
         services.start_daemon()
         services.wait_for_webserver()
         click.echo(f"Dagster is at {services.address}; logs are in {services.processes.log_folder}.")
-        if read_storage(environ).database_url is None:
+        if is_embedded:
             services.say_where_the_tables_are()
         click.echo("Ctrl-C stops everything.")
         services.watch()
