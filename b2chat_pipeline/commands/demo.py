@@ -35,10 +35,7 @@ def demo(environ: Mapping[str, str], *, days: int, port: int, leave: bool) -> No
         services.wait_for_webserver()
         click.echo(f"Dagster is at {services.address}; the schedule loads each hour as it ends.")
         if not leave:
-            _say_how_to_look(services.environ)
-            services.say_where_the_tables_are()
-            click.echo("Ctrl-C stops everything.")
-            services.watch()
+            services.watch(lambda: _say_how_to_look(services))
     click.echo("Stopped.")
 
 
@@ -57,11 +54,13 @@ def demo_environment(environ: Mapping[str, str], *, days: int, simulator_port: i
     }
 
 
-def _say_how_to_look(environ: Mapping[str, str]) -> None:
+def _say_how_to_look(services: Services) -> None:
     """Print what another shell needs: without it, commands are about the account in .env."""
-    settings = " ".join(f"{name}={shlex.quote(environ[name])}" for name in _DEMO)
+    settings = " ".join(f"{name}={shlex.quote(services.environ[name])}" for name in _DEMO)
     click.echo("For `b2chat load`, `replay` and `quarantine` on these data, in another shell in this folder first:")
     click.echo(f"  export {settings}")
+    services.say_where_the_tables_are()
+    click.echo("Ctrl-C stops everything.")
 
 
 _DEMO = (

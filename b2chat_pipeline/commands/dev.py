@@ -3,7 +3,7 @@
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,9 +53,11 @@ class Services:
         """Start schedules, sensors, backfills and the run queue."""
         self.processes.start("daemon", [_script("dagster-daemon"), "run", "-w", _workspace()], self.environ)
 
-    def watch(self) -> None:
-        """Return when the user interrupts. Raises ProcessError or DatabaseError where one of them ends by itself."""
-        self.processes.watch(self.databases.check)
+    def watch(self, announce: Callable[[], None]) -> None:
+        """Say that all runs, and return when the user interrupts. Raises ProcessError or DatabaseError where one of
+        them ends by itself.
+        """
+        self.processes.watch(self.databases.check, announce=announce)
 
 
 def dev(environ: Mapping[str, str], *, port: int) -> None:
@@ -67,11 +69,14 @@ def dev(environ: Mapping[str, str], *, port: int) -> None:
         services.start_webserver()
         services.start_daemon()
         services.wait_for_webserver()
-        click.echo(f"Dagster is at {services.address}; logs are in {services.processes.log_folder}.")
-        if is_embedded:
-            services.say_where_the_tables_are()
-        click.echo("Ctrl-C stops everything.")
-        services.watch()
+
+        def announce() -> None:
+            click.echo(f"Dagster is at {services.address}; logs are in {services.processes.log_folder}.")
+            if is_embedded:
+                services.say_where_the_tables_are()
+            click.echo("Ctrl-C stops everything.")
+
+        services.watch(announce)
     click.echo("Stopped.")
 
 

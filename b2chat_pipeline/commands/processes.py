@@ -80,11 +80,12 @@ class Processes:
             if child.process.poll() is not None:
                 raise ProcessError(f"{child.name} ended with exit status {child.process.returncode}: see {child.log}.")
 
-    def watch(self, check_others: Callable[[], None]) -> None:
-        """Return when the user interrupts. Raises ProcessError where a child ends by itself, and what the check of
-        others raises.
+    def watch(self, check_others: Callable[[], None], *, announce: Callable[[], None]) -> None:
+        """Say that all runs, and return when the user interrupts, be it amid that. Raises ProcessError where a child
+        ends by itself, and what the check of others raises.
         """
         with suppress(KeyboardInterrupt):
+            announce()
             while True:
                 check_others()
                 self.check()
