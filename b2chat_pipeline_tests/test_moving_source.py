@@ -180,7 +180,7 @@ def test_a_list_that_never_tells_all_it_holds_fails_its_hours_with_how_many_are_
         assert connection.execute("select hour_start from ops.window_reads").fetchall() == []
 
 
-def test_a_read_that_was_judged_by_number_alone_tells_of_no_chat_that_it_is_absent(laboratory: Laboratory) -> None:
+def test_the_last_walk_over_a_list_that_moved_tells_of_no_chat_that_it_is_absent(laboratory: Laboratory) -> None:
     laboratory.begin(now=OVER)
     chats = MovingChats(_chat(minute) for minute in range(10, 240, 20))
     laboratory.server.account.chats = chats

@@ -123,7 +123,7 @@ def walk(
         position, step = advance(before, page, query=query, window=within)
         tellings.add(before.walk, before.offset, page.keys)
         if step is Step.DONE:
-            require_all(before, page, distinct=len(tellings))
+            require_all(position, page, distinct=len(tellings))
         if source.asked in shrink_after:
             position = Position(**{name: getattr(position, name) for name in position.__struct_fields__} | {"limit": 3})
         assert source.asked < bound

@@ -8,10 +8,10 @@ none of those after it was told before, the list has not moved. In a list read n
 chats came in at its head): nothing is lost, some records are told twice. Anything else means that records may have been
 missed, and the walk starts over. A list whose order is not the one asked for is walked to its end.
 
-The last walk over a list that will not hold still is judged by number alone: it goes to the end, each page overlaps the
-one before by half, and all walks together must have told as many records as the list held. That proves that none is
-missing where records only change places (an order without a tie-breaker), and not quite where they come and go
-meanwhile, so nothing may be concluded from what such a read lacks.
+In the last walk each page overlaps the one before by half. Where the list moves by more than that, or otherwise, the
+walk goes to the end and is judged by number: all walks together must have told as many records as the list held. That
+proves that none is missing where records only change places (an order without a tie-breaker), and not quite where they
+come and go meanwhile, so nothing may be concluded from what a last walk lacks.
 
 A list ends where a page shows it: by the overlap alone, or by a total that agrees. A page without records whose total
 claims some is not its end; where it stays so, the list was not read.
@@ -118,6 +118,9 @@ class Position(Struct, frozen=True):
     was_short: bool = False
     # The total claimed when this walk began.
     held: int | None = None
+    # How many records of the last page the next one tells again, and whether the list moved under the last walk.
+    overlap: int = 1
+    restless: bool = False
 
 
 class Tellings:
@@ -175,13 +178,11 @@ def advance(position: Position, told: Told, *, query: Query, window: Window | No
             f"the page at offset {position.offset} holds {_counted(len(keys))} although its total is {told.total}, and"
             f" {WALKS} walks over the list ended like that, so it cannot be taken for complete"
         )
-    judged_by_number = position.walk == WALKS and position.offset > 0
-    in_order = (
-        position.in_order and not judged_by_number and _ordered(position.last_instant, told.instants, query.order)
-    )
+    in_order = position.in_order and not moved and _ordered(position.last_instant, told.instants, query.order)
+    overlap = _overlap(position, keys)
     after = replace(
         position,
-        offset=position.offset + max(len(keys) - _overlap(position, keys), 0),
+        offset=position.offset + len(keys) - overlap,
         in_order=in_order,
         last_key=keys[-1] if keys else position.last_key,
         last_instant=next((instant for instant in reversed(told.instants) if instant), position.last_instant),
@@ -189,21 +190,23 @@ def advance(position: Position, told: Told, *, query: Query, window: Window | No
         total=total,
         was_short=len(keys) < position.limit,
         held=position.held if position.offset else told.total,
+        overlap=overlap,
+        restless=position.restless or moved,
     )
     if _is_end(position, told) or (in_order and _is_past(after.last_instant, query.order, window)):
         return after, Step.DONE
     return after, Step.ON
 
 
-def require_all(position: Position, told: Told, *, distinct: int) -> None:
-    """Raises MissingRecordsError where the page that ends the last walk shows that the list holds more records than the
-    `distinct` ones that all walks have told.
+def require_all(after: Position, told: Told, *, distinct: int) -> None:
+    """Raises MissingRecordsError where the list moved under the last walk too, and the page that ended it shows that
+    the list holds more records than the `distinct` ones that all walks have told.
     """
-    if position.walk < WALKS or not position.offset:
+    if not after.restless:
         return
-    places = position.offset + len(told.keys)
+    places = after.offset + after.overlap
     # What came to the list meanwhile need not have been told. A total that does not fit the list's end says nothing.
-    held = places if position.held is None or told.total != places else min(position.held, places)
+    held = places if after.held is None or told.total != places else min(after.held, places)
     if distinct < held:
         raise MissingRecordsError(
             f"{WALKS} walks over the list, which did not hold still, told {distinct} of its {_counted(held)}"
@@ -262,11 +265,11 @@ def _overlap(position: Position, keys: Sequence[str | None]) -> int:
     """How many records of this page the next one tells again: one, or half of them in the walk that is never given up,
     so that records taken out of the list meanwhile do not let others slip past.
     """
-    return 1 if position.walk < WALKS else max(len(keys) // 2, 1)
+    return min(1 if position.walk < WALKS else max(len(keys) // 2, 1), len(keys))
 
 
 def _has_moved(position: Position, told: Told, order: Order) -> bool:
-    return position.offset > 0 and position.walk < WALKS and not _continues(position, told, order)
+    return position.offset > 0 and not _continues(position, told, order)
 
 
 def _withholds(position: Position, told: Told) -> bool:
@@ -287,7 +290,8 @@ def _continues(position: Position, told: Told, order: Order) -> bool:
     """Whether nothing can have been missed between the last page and this one."""
     if told.repeats or position.last_key not in told.keys:
         return False
-    if told.keys[0] == position.last_key:
+    # Fewer records are told again where some were taken out. None may have come between.
+    if told.keys.index(position.last_key) < position.overlap:
         return True
     # It may have slid away. A page that begins with a newer record tells all records of the last one's very moment, so
     # these have not merely changed places.

@@ -33,8 +33,8 @@ class DayRead:
     complete: bool
     # By their own hour, the records told meanwhile that lie outside the hours asked for.
     outside: Mapping[datetime, int]
-    # Whether a record that is lacking is absent. Not where the last walk over a list told it: that is all, judged by
-    # their number alone.
+    # Whether a record that is lacking is absent. Not where the last walk over a list that moved told it: what came
+    # meanwhile may hide what went.
     tells_absence: bool
     # Which stored pages told the records.
     pages: Sequence[str]

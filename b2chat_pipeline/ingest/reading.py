@@ -203,7 +203,7 @@ class Reader:
         tellings.add(position.walk, position.offset, keys)
         if step is Step.DONE:
             try:
-                require_all(position, facts, distinct=len(tellings))
+                require_all(after, facts, distinct=len(tellings))
             except MissingRecordsError as error:
                 raise IncompleteListError(str(error), **_attempted(read.query, answer)) from None
         settled = (
