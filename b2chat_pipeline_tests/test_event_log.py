@@ -10,11 +10,13 @@ import pytest
 from dagster._core.asset_graph_view.asset_graph_view import AssetGraphView
 from dagster._core.execution.asset_backfill import _get_next_latest_storage_id
 
+from b2chat_pipeline.assets.materializations import attach_metadata, credit
 from b2chat_pipeline.commands.project import dagster_environment
 from b2chat_pipeline_tests.dagster_support import FIRST_DAY, PROJECT, hours_of, ranged
 
 HOURS = dg.HourlyPartitionsDefinition(start_date=f"{FIRST_DAY}-00:00", timezone="America/Bogota")
 KEYS = hours_of(FIRST_DAY)
+GOOD, BAD = KEYS[:-1], KEYS[-1]
 ASSETS = ("chats", "messages")
 
 
@@ -24,10 +26,22 @@ ASSETS = ("chats", "messages")
     backfill_policy=dg.BackfillPolicy.single_run(),
 )
 def side(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
+    places = {key: {"place": place} for place, key in enumerate(context.partition_keys)}
+    attach_metadata(context, dict.fromkeys(ASSETS, places))
     for asset in ASSETS:
-        for place, key in enumerate(context.partition_keys):
-            context.add_asset_metadata({"place": place}, asset, partition_key=key)
         yield dg.MaterializeResult(asset_key=asset)
+
+
+@dg.multi_asset(
+    specs=[dg.AssetSpec(asset) for asset in ASSETS],
+    partitions_def=HOURS,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+)
+def failing_side(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
+    for asset in ASSETS:
+        credit(context, asset, {key: {"place": place} for place, key in enumerate(GOOD)})
+    yield from ()
+    raise dg.Failure("the last hour is not loaded", allow_retries=False)
 
 
 @pytest.fixture
@@ -48,11 +62,7 @@ def test_the_hours_of_a_run_are_stored_in_batches_and_each_keeps_its_own_counts(
 
     assert result.success
     for asset in ASSETS:
-        events = instance.fetch_materializations(dg.AssetKey(asset), limit=100, ascending=True).records
-        told = [event.asset_materialization for event in events]
-        assert [(it.partition, it.metadata["place"].value) for it in told if it] == [
-            (key, place) for place, key in enumerate(KEYS)
-        ]
+        assert places_of(instance, asset) == list(enumerate(KEYS))
         statuses = instance.get_status_by_partition(dg.AssetKey(asset), KEYS, HOURS)
         assert {status.value if status else None for status in (statuses or {}).values()} == {"MATERIALIZED"}
         latest = instance.get_latest_materialization_event(dg.AssetKey(asset))
@@ -61,6 +71,19 @@ def test_the_hours_of_a_run_are_stored_in_batches_and_each_keeps_its_own_counts(
     # Rows that one statement has written share their transaction: one of all planned hours, one of each asset's.
     assert statements(empty_database_url, "ASSET_MATERIALIZATION_PLANNED") == (len(ASSETS) * len(KEYS), 1)
     assert statements(empty_database_url, "ASSET_MATERIALIZATION") == (len(ASSETS) * len(KEYS), len(ASSETS))
+
+
+def test_hours_that_are_done_are_credited_in_batches_although_their_step_fails(
+    instance: dg.DagsterInstance, empty_database_url: str
+) -> None:
+    result = dg.materialize([failing_side], instance=instance, tags=ranged(KEYS), raise_on_error=False)
+
+    assert not result.success
+    for asset in ASSETS:
+        assert places_of(instance, asset) == list(enumerate(GOOD))
+        statuses = instance.get_status_by_partition(dg.AssetKey(asset), KEYS, HOURS) or {}
+        assert [key for key, status in statuses.items() if status and status.value == "FAILED"] == [BAD]
+    assert statements(empty_database_url, "ASSET_MATERIALIZATION") == (len(ASSETS) * len(GOOD), len(ASSETS))
 
 
 def test_a_backfill_does_not_miss_a_batch_that_other_events_have_overtaken(
@@ -77,6 +100,13 @@ def test_a_backfill_does_not_miss_a_batch_that_other_events_have_overtaken(
 
     assert begun is not None
     assert looks_next_from < begun[0]
+
+
+def places_of(instance: dg.DagsterInstance, asset: str) -> list[tuple[object, str | None]]:
+    """The hours of an asset in the order in which they were told, each with the place it was given."""
+    events = instance.fetch_materializations(dg.AssetKey(asset), limit=100, ascending=True).records
+    told = (event.asset_materialization for event in events)
+    return [(it.metadata["place"].value, it.partition) for it in told if it]
 
 
 def statements(url: str, kind: str) -> tuple[int, int]:

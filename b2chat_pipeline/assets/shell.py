@@ -10,12 +10,8 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 import dagster as dg
-from dagster._core.execution.context.metadata_logging import (
-    AssetMetadataHandle,
-    OutputMetadataAccumulator,
-    OutputMetadataHandle,
-)
 
+from b2chat_pipeline.assets.materializations import attach_metadata, credit
 from b2chat_pipeline.b2chat.contract import Endpoint
 from b2chat_pipeline.b2chat.errors import B2ChatError
 from b2chat_pipeline.partitions import windows_of
@@ -81,17 +77,17 @@ def sync_hours(
     }
     context.log.info(f"{endpoint}: {len(outcome.told)} hours done, {len(outcome.failed)} failed: {summary}")
     if outcome.failed:
-        _credit(context, side, outcome)
+        # What is done stays green although the step is about to fail.
+        done = [key for key, window in windows.items() if window.start in outcome.told]
+        for asset in side.selected:
+            credit(context, asset, _metadata(side, asset, done, outcome))
         raise _failure(side, outcome, summary)
     # The hour's own figures first. What a result holds, Dagster would show before them.
-    _attach_metadata(
-        context,
-        {
-            (asset, key): {**_hour_metadata(side, asset, key, outcome), **summary}
-            for asset in side.selected
-            for key in windows
-        },
-    )
+    told = {
+        asset: {key: {**own, **summary} for key, own in _metadata(side, asset, windows, outcome).items()}
+        for asset in side.selected
+    }
+    attach_metadata(context, told)
     for asset in side.selected:
         yield dg.MaterializeResult(asset_key=asset)
 
@@ -138,29 +134,9 @@ def causes(errors: Iterable[Exception]) -> str:
     return " ".join(dict.fromkeys(str(error) for error in errors))
 
 
-def _credit(context: dg.AssetExecutionContext, side: SideRun, outcome: "Outcome") -> None:
-    """Record the hours that are done although the step is about to fail: they stay green."""
-    for asset in side.selected:
-        for key, window in side.windows.items():
-            if window.start in outcome.told:
-                metadata = _hour_metadata(side, asset, key, outcome)
-                context.log_event(dg.AssetMaterialization(asset, partition=key, metadata=metadata))
-
-
-def _attach_metadata(
-    context: dg.AssetExecutionContext, metadata: Mapping[tuple[str, str], Mapping[str, int | float | str]]
-) -> None:
-    """Give the materialization of each asset and hour its own metadata, all at once.
-
-    `context.add_asset_metadata` gives it to one hour, and for that copies and checks what all others were given: for a
-    month of five assets that took longer than the load.
-    """
-    of_handle: dict[AssetMetadataHandle | OutputMetadataHandle, Mapping[str, int | float | str]] = {
-        AssetMetadataHandle(asset_key=dg.AssetKey(asset), partition_key=key): told
-        for (asset, key), told in metadata.items()
-    }
-    step = context.get_step_execution_context()
-    step._metadata_accumulator = OutputMetadataAccumulator(per_output_metadata=of_handle)  # noqa: SLF001
+def _metadata(side: SideRun, asset: str, keys: Iterable[str], outcome: "Outcome") -> dict[str, dict[str, int]]:
+    """Counts of some hours, by their keys."""
+    return {key: _hour_metadata(side, asset, key, outcome) for key in keys}
 
 
 def _hour_metadata(side: SideRun, asset: str, key: str, outcome: "Outcome") -> dict[str, int]:
