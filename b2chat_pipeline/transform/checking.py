@@ -1,0 +1,34 @@
+"""Runs the tests of models: queries for rows that should not exist."""
+
+from dataclasses import dataclass
+
+from psycopg import Connection, sql
+
+from b2chat_pipeline.transform.models import DataTest
+from b2chat_pipeline.transform.relations import query
+from b2chat_pipeline.transform.target import Target
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a test found."""
+
+    test: DataTest
+    failing: int
+
+    @property
+    def passed(self) -> bool:
+        """Whether no row breaks it."""
+        return not self.failing
+
+    @property
+    def blocks(self) -> bool:
+        """Whether what depends on the model must not be built from it."""
+        return not self.passed and self.test.severity == "error"
+
+
+def check(connection: Connection, target: Target, test: DataTest) -> Checked:
+    """Count the rows that break a test. Raises psycopg.Error where its SQL fails."""
+    counted = sql.SQL("select count(*) from (\n{}\n) failing").format(query(target.sql_of_test(test.text)))
+    row = connection.execute(counted).fetchone()
+    return Checked(test, row[0] if row else 0)

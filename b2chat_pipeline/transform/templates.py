@@ -1,0 +1,79 @@
+"""The templates of models and tests: what they call, and the SQL they become.
+
+Here belongs all that knows jinja2. The calls are read from the parsed template, so that what is wrong can be named with
+its line before anything runs; they have to be written with constants for that.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from b2chat_pipeline.transform.models import Place, ProjectError
+
+if TYPE_CHECKING:
+    from jinja2.sandbox import SandboxedEnvironment
+
+# What dbt offers that we offer too; nothing else may be named.
+CALLS = ("config", "ref", "source", "var", "is_incremental")
+_NAMES = {*CALLS, "this"}
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call in a template."""
+
+    name: str
+    arguments: tuple[Any, ...]
+    options: Mapping[str, Any]
+    place: Place
+
+
+def calls_of(file: Path, text: str) -> list[Call]:
+    """The calls of a template, in no special order. Raises ProjectError."""
+    from jinja2 import TemplateSyntaxError, meta, nodes
+
+    try:
+        tree = _environment().parse(text)
+    except TemplateSyntaxError as error:
+        raise ProjectError(Place(file, error.lineno), f"the template cannot be read: {error.message}") from None
+    unknown = meta.find_undeclared_variables(tree) - _NAMES
+    for name in tree.find_all(nodes.Name):
+        if name.name in unknown:
+            raise ProjectError(
+                Place(file, name.lineno),
+                f"{name.name} is not known here: use {', '.join(sorted(_NAMES))}, or a name set in this file.",
+            )
+    return [
+        _call(file, node)
+        for node in tree.find_all(nodes.Call)
+        if isinstance(node.node, nodes.Name) and node.node.name in CALLS
+    ]
+
+
+def _call(file: Path, node: Any) -> Call:  # noqa: ANN401 - jinja2 types its nodes loosely
+    from jinja2 import nodes
+
+    place = Place(file, node.lineno)
+    try:
+        arguments = tuple(argument.as_const() for argument in node.args)
+        options = {option.key: option.value.as_const() for option in node.kwargs}
+    except nodes.Impossible:
+        raise ProjectError(
+            place, f"{node.node.name} takes constants only: what a file reads must be known before it runs."
+        ) from None
+    return Call(node.node.name, arguments, options, place)
+
+
+def render(text: str, names: Mapping[str, object]) -> str:
+    """The SQL of a template; `names` gives each name that the template may use."""
+    return _environment().from_string(text).render(names)
+
+
+@cache
+def _environment() -> "SandboxedEnvironment":
+    from jinja2 import StrictUndefined
+    from jinja2.sandbox import SandboxedEnvironment
+
+    return SandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
