@@ -10,30 +10,41 @@ from collections.abc import Mapping
 import dagster as dg
 
 from b2chat_pipeline.assets.all_contacts import all_contacts
+from b2chat_pipeline.assets.models import model_assets, model_checks
 from b2chat_pipeline.assets.rereads import chat_updates
 from b2chat_pipeline.assets.sides import chats_side, contacts_side
 from b2chat_pipeline.automation.contacts import contacts_schedule
 from b2chat_pipeline.automation.hourly import hourly_schedule
 from b2chat_pipeline.automation.maintenance import raw_retention, retention_schedule
+from b2chat_pipeline.automation.models import changed_days_sensor, model_jobs, nightly_schedule
 from b2chat_pipeline.automation.rereads import reread_schedule
 from b2chat_pipeline.partitions import account_or_placeholder, daily_partitions, hourly_partitions
 from b2chat_pipeline.resources import B2ChatResource, WarehouseResource
+from b2chat_pipeline.transform.models import Project
+from b2chat_pipeline.transform.project import models_folder, read_project
 
 
-def build_definitions(environ: Mapping[str, str], *, resources: Mapping[str, object] | None = None) -> dg.Definitions:
-    """The project's definitions for an environment; `resources` replaces some of the default ones."""
+def build_definitions(
+    environ: Mapping[str, str], *, resources: Mapping[str, object] | None = None, models: Project | None = None
+) -> dg.Definitions:
+    """The project's definitions for an environment; `resources` replaces some of the default ones, `models` the SQL."""
     account, problem = account_or_placeholder(environ)
     hours, days = hourly_partitions(account), daily_partitions(account)
+    project = models or read_project(models_folder())
     assets = [chats_side(hours), contacts_side(hours), chat_updates(days), all_contacts()]
+    assets += model_assets(project, days)
     if problem is not None:
         assets = [_with_warning(side, problem) for side in assets]
     return dg.Definitions(
         assets=assets,
-        jobs=[raw_retention],
+        asset_checks=model_checks(project),
+        jobs=[raw_retention, *model_jobs(project)],
         schedules=[
             *(hourly_schedule(hours), reread_schedule(days)),
             *(contacts_schedule(account), retention_schedule(account)),
+            nightly_schedule(account),
         ],
+        sensors=[changed_days_sensor()],
         resources={"warehouse": WarehouseResource(), "b2chat": B2ChatResource(), **(resources or {})},
         # One process for all steps of a run: a process per step costs seconds.
         executor=dg.in_process_executor,

@@ -41,7 +41,10 @@ DAILY_SCHEMA = """
         config: {meta: {grain: a row per day, day: day}}
         columns:
           - {name: day, description: The day., data_type: date, data_tests: [unique, not_null]}
-          - {name: words, description: How many., data_type: bigint}
+          - name: words
+            description: How many.
+            data_type: bigint
+            data_tests: [{accepted_values: {arguments: {values: [1, 2, 3]}}}]
 """
 # One model by day; tests add to it.
 FILES = {

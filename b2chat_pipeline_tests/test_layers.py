@@ -25,9 +25,12 @@ ALLOWED: dict[str, set[str]] = {
     "partitions": {"settings", "windows", "policy"},
     "resources": {"settings", "windows", "policy", "b2chat", "warehouse", "ingest", "partitions"},
     "instance": {"settings", "warehouse"},
-    "assets": {"settings", "windows", "policy", "b2chat", "warehouse", "ingest", "partitions", "resources"},
-    "automation": {"settings", "windows", "policy", "warehouse", "partitions", "resources", "assets"},
-    "definitions": {"settings", "partitions", "resources", "assets", "automation"},
+    "assets": {
+        *("settings", "windows", "policy", "b2chat", "warehouse"),
+        *("ingest", "transform", "partitions", "resources"),
+    },
+    "automation": {"settings", "windows", "policy", "warehouse", "transform", "partitions", "resources", "assets"},
+    "definitions": {"settings", "transform", "partitions", "resources", "assets", "automation"},
     "commands": {
         *("settings", "windows", "policy", "warehouse", "ingest", "transform"),
         *("partitions", "instance", "assets", "definitions"),

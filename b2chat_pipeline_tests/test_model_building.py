@@ -99,5 +99,6 @@ def test_what_stands_upon_a_failed_test_is_left_out(tmp_path: Path, database_url
     assert {checked.test.name: checked.failing for checked in daily.checks} == {
         "unique_daily_day": 1,
         "not_null_daily_day": 0,
+        "accepted_values_daily_words": 1,
     }
     assert top.problem == "left out, since it reads daily"

@@ -13,24 +13,20 @@ from time import perf_counter
 
 from psycopg import Connection, sql
 
-from b2chat_pipeline.settings import OperatorError
-from b2chat_pipeline.transform.models import Model
+from b2chat_pipeline.transform.models import Model, ModelError
 from b2chat_pipeline.transform.relations import (
     Kind,
     Relation,
     columns_of,
     columns_told_by,
     comment_on,
+    explained,
     kind_of,
     query,
 )
 from b2chat_pipeline.transform.target import Days, Target
 
 _HOLD = "select pg_advisory_xact_lock(hashtextextended('b2chat model ' || %s, 0))"
-
-
-class ModelError(OperatorError):
-    """A model cannot be built as it is written."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +41,10 @@ class Built:
 def build(connection: Connection, target: Target, model: Model, days: Days | None) -> Built:
     """Build a model: the days of an incremental one, or all of it. The connection is in autocommit mode.
 
-    Raises ModelError where the model does not keep what its file promises, psycopg.Error where its SQL fails.
+    Raises ModelError where its SQL fails, or does not keep what its schema file promises, and WarehouseStoppedError.
     """
     started = perf_counter()
-    with connection.transaction():
+    with explained(connection, model.place), connection.transaction():
         rows, rows_of_day = _Building(connection, target, model).build(days if model.day_column else None)
     return Built(rows, perf_counter() - started, rows_of_day)
 

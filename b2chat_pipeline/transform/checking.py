@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from psycopg import Connection, sql
 
 from b2chat_pipeline.transform.models import DataTest
-from b2chat_pipeline.transform.relations import query
-from b2chat_pipeline.transform.target import Target
+from b2chat_pipeline.transform.relations import explained, query
+from b2chat_pipeline.transform.target import Days, Target
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,12 @@ class Checked:
         return not self.passed and self.test.severity == "error"
 
 
-def check(connection: Connection, target: Target, test: DataTest) -> Checked:
-    """Count the rows that break a test. Raises psycopg.Error where its SQL fails."""
-    counted = sql.SQL("select count(*) from (\n{}\n) failing").format(query(target.sql_of_test(test.text)))
-    row = connection.execute(counted).fetchone()
+def check(connection: Connection, target: Target, test: DataTest, days: Days | None) -> Checked:
+    """Count the rows that break a test, of some days where rows are judged one by one, else of all.
+
+    Raises ModelError where its SQL fails, and WarehouseStoppedError.
+    """
+    counted = sql.SQL("select count(*) from (\n{}\n) failing").format(query(target.sql_of_test(test, days)))
+    with explained(connection, test.place):
+        row = connection.execute(counted).fetchone()
     return Checked(test, row[0] if row else 0)

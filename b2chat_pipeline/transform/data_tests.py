@@ -11,9 +11,13 @@ from typing import Any, get_args
 from b2chat_pipeline.transform.models import DataTest, Place, ProjectError, Severity
 from b2chat_pipeline.transform.schema_files import Entry
 
-_NOT_NULL = "select * from {model} where {column} is null"
-_UNIQUE = "select {column} from {model} where {column} is not null group by {column} having count(*) > 1"
-_ACCEPTED_VALUES = "select * from {model} where {column} not in ({values})"
+_NOT_NULL = "select * from {model} judged where {column} is null"
+# Of some days, those keys are counted in all rows.
+_UNIQUE = (
+    "select {column} from {{{{ this }}}} whole where {column} in (select {column} from {model} judged)"
+    " group by {column} having count(*) > 1"
+)
+_ACCEPTED_VALUES = "select * from {model} judged where {column} not in ({values})"
 _RELATIONSHIPS = (
     "select * from {model} child where {column} is not null and not exists"
     " (select from {to} parent where parent.{field} = child.{column})"
@@ -55,6 +59,7 @@ def _test(model: str, column: str, told: object, place: Place) -> DataTest:
     return DataTest(
         name=options.optional_text("name") or _name(kind, model, column),
         model=model,
+        subject=model,
         description=options.optional_text("description") or description.format(**shown),
         severity=severity,  # type: ignore[arg-type]
         text=text.format(**values),

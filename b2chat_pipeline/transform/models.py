@@ -19,6 +19,10 @@ class ProjectError(OperatorError):
         super().__init__(f"{place}: {sentence}")
 
 
+class ModelError(OperatorError):
+    """A model or a test cannot be run as it is written, or not now."""
+
+
 @dataclass(frozen=True)
 class Place:
     """A line of a file of the project; the file is named from the project's folder on."""
@@ -57,10 +61,15 @@ class Source:
 
 @dataclass(frozen=True)
 class DataTest:
-    """A query for rows that should not exist. It is shown on `model`, the last that is built of the models it reads."""
+    """A query for rows that should not exist. It is shown on `model`, the last that is built of the models it reads.
+
+    `subject` is the model whose rows are judged one by one, so that those of some days can be; empty where all that is
+    read is judged together.
+    """
 
     name: str
     model: str
+    subject: str
     description: str
     severity: Severity
     # A template like that of a model.

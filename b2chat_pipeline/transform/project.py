@@ -252,7 +252,7 @@ def _singular(files: _Files, file: Path) -> DataTest:
     description = " ".join(line.removeprefix("--").strip() for line in _head(text))
     if not description:
         raise ProjectError(Place(file), "the test says not what it holds: begin it with a comment.")
-    return DataTest(file.stem, "", description, "error", text, Place(file), refs)
+    return DataTest(file.stem, "", "", description, "error", text, Place(file), refs)
 
 
 def _head(text: str) -> Iterator[str]:

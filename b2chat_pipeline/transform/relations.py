@@ -3,11 +3,16 @@
 Here belong statements about relations whatever they mean. Not here: models (`build.py`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
+import psycopg
 from psycopg import Connection, sql
+
+from b2chat_pipeline.transform.models import ModelError, Place
+from b2chat_pipeline.warehouse.connection import WarehouseStoppedError, named, remedy
 
 Kind = Literal["table", "view"]
 
@@ -38,6 +43,24 @@ class Relation:
 
     def __str__(self) -> str:
         return f'"{self.schema}"."{self.name}"'
+
+
+@contextmanager
+def explained(connection: Connection, place: Place) -> Iterator[None]:
+    """Trouble with a file's statement as a sentence that names the file.
+
+    Only of what is wrong in a statement's text (class 42) PostgreSQL's own words hold no value of a row.
+    """
+    try:
+        yield
+    except psycopg.Error as error:
+        if connection.closed:
+            raise WarehouseStoppedError(
+                f"the database stopped the build with {named(error)}: {remedy(error)}, then build again."
+            ) from None
+        wrong_text = (error.sqlstate or "").startswith("42")
+        reason = f"{error.diag.message_primary}; correct the file" if wrong_text else remedy(error)
+        raise ModelError(f"{place}: the statement failed with {named(error)}: {reason}.") from None
 
 
 def query(text: str) -> sql.SQL:

@@ -3,15 +3,12 @@
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-import psycopg
 from psycopg import Connection, sql
 
-from b2chat_pipeline.settings import OperatorError
 from b2chat_pipeline.transform.build import Built, build
 from b2chat_pipeline.transform.checking import Checked, check
-from b2chat_pipeline.transform.models import Model
+from b2chat_pipeline.transform.models import Model, ModelError
 from b2chat_pipeline.transform.target import Days, Target
-from b2chat_pipeline.warehouse.connection import named, remedy
 
 
 @dataclass(frozen=True)
@@ -38,7 +35,7 @@ def run(
 ) -> list[ModelOutcome]:
     """Build and test the models of those names; of incremental ones the days, or all where there are none.
 
-    Trouble with a model is in its outcome, not raised; what is built from it is left out.
+    Trouble with a model is in its outcome, not raised; what is built from it is left out. Raises WarehouseStoppedError.
     """
     ensure_schema(connection, target.schema)
     outcomes: dict[str, ModelOutcome] = {}
@@ -56,18 +53,13 @@ def run(
 
 def build_and_check(connection: Connection, target: Target, model: Model, days: Days | None) -> ModelOutcome:
     """Build a model and run the tests shown on it; trouble is in the outcome."""
+    built: Built | None = None
+    checks: list[Checked] = []
     try:
         built = build(connection, target, model, days)
-    except psycopg.Error as error:
-        return ModelOutcome(model, problem=f"{model.place}: {_trouble(error)}")
-    except OperatorError as error:
-        return ModelOutcome(model, problem=str(error))
-    checks: list[Checked] = []
-    for test in target.project.tests_of(model.name):
-        try:
-            checks.append(check(connection, target, test))
-        except psycopg.Error as error:
-            return ModelOutcome(model, built, checks, problem=f"{test.place}: {_trouble(error)}")
+        checks.extend(check(connection, target, test, days) for test in target.project.tests_of(model.name))
+    except ModelError as error:
+        return ModelOutcome(model, built, checks, problem=str(error))
     return ModelOutcome(model, built, checks)
 
 
@@ -76,10 +68,3 @@ def ensure_schema(connection: Connection, schema: str) -> None:
     row = connection.execute("select to_regnamespace(%s)", (f'"{schema}"',)).fetchone()
     if row is None or row[0] is None:
         connection.execute(sql.SQL("create schema if not exists {}").format(sql.Identifier(schema)))
-
-
-def _trouble(error: psycopg.Error) -> str:
-    """What went wrong with a statement. Only of what is wrong in its text PostgreSQL's own words name no value."""
-    wrong_text = (error.sqlstate or "").startswith("42")
-    reason = f"{error.diag.message_primary}; correct the file" if wrong_text else remedy(error)
-    return f"the statement failed with {named(error)}: {reason}."

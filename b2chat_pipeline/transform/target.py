@@ -1,19 +1,15 @@
 """Where a build writes, and the SQL that a template becomes there."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import date
 from functools import partial
 
-from b2chat_pipeline.settings import OperatorError
-from b2chat_pipeline.transform.models import Model, Project
+from b2chat_pipeline.transform.models import DataTest, Model, ModelError, Project
 from b2chat_pipeline.transform.templates import render
 
 SCHEMA = "analytics"
-
-
-class VariableError(OperatorError):
-    """A variable has no value."""
+_OF_DAYS = "(select * from {relation} where {day} between '{first:%Y-%m-%d}' and '{last:%Y-%m-%d}')"
 
 
 @dataclass(frozen=True)
@@ -34,29 +30,36 @@ class Target:
     project: Project
     variables: Mapping[str, str]
     schema: str = SCHEMA
-    # What stands in place of a model's name where another relation is to be read.
-    instead: Mapping[str, str] = field(default_factory=dict)
 
     def relation(self, name: str) -> str:
         """A model's table or view, as SQL names it."""
-        return self.instead.get(name) or f'"{self.schema}"."{name}"'
+        return f'"{self.schema}"."{name}"'
 
     def sql_of(self, model: Model, days: Days | None = None) -> str:
-        """The query that tells a model's rows: those of some days, or all of them. Raises VariableError."""
-        return self._render(model.text, this=self.relation(model.name), days=days)
+        """The query that tells a model's rows: those of some days, or all of them. Raises ModelError."""
+        return self._render(model.text, this=model.name, days=days, ref=self.relation)
 
-    def sql_of_test(self, text: str) -> str:
-        """The query that tells the rows which break a test. Raises VariableError."""
-        return self._render(text, this="", days=None)
+    def sql_of_test(self, test: DataTest, days: Days | None) -> str:
+        """The query that tells the rows which break a test, judging those of some days or all. Raises ModelError."""
+        subject = self.project.models.get(test.subject)
 
-    def _render(self, text: str, *, this: str, days: Days | None) -> str:
+        def ref(name: str) -> str:
+            if subject is None or days is None or name != subject.name or not subject.day_column:
+                return self.relation(name)
+            return _OF_DAYS.format(
+                relation=self.relation(name), day=subject.day_column, first=days.first, last=days.last
+            )
+
+        return self._render(test.text, this=test.subject, days=None, ref=ref)
+
+    def _render(self, text: str, *, this: str, days: Days | None, ref: Callable[[str], str]) -> str:
         told = {} if days is None else {"from_day": days.first.isoformat(), "to_day": days.last.isoformat()}
         names = {
             "config": _nothing,
-            "ref": self.relation,
+            "ref": ref,
             "source": self._source,
             "var": partial(self._variable, told),
-            "this": this,
+            "this": self.relation(this),
             "is_incremental": lambda: days is not None,
         }
         return render(text, names).strip().rstrip(";")
@@ -68,7 +71,7 @@ class Target:
     def _variable(self, of_build: Mapping[str, str], name: str) -> str:
         value = {**self.project.variables, **self.variables, **of_build}[name]
         if value is None:
-            raise VariableError(f"the variable {name} has no value: give it one in dbt_project.yml, or for this build.")
+            raise ModelError(f"the variable {name} has no value: give it one in dbt_project.yml, or for this build.")
         return str(value)
 
 

@@ -1,0 +1,135 @@
+"""When the SQL models are built: the days that loads have changed, at once; what crosses days, nightly.
+
+Here belong the two jobs, the sensor and the schedule. Not here: which days changed (`warehouse/changes.py`).
+"""
+
+import json
+import os
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from b2chat_pipeline.assets.models import DAYS_PER_RUN
+from b2chat_pipeline.policy import consecutive
+from b2chat_pipeline.resources import WarehouseResource
+from b2chat_pipeline.settings import Account, OperatorError, read_account
+from b2chat_pipeline.transform.models import Model, Project
+
+if TYPE_CHECKING:
+    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+CHANGED_DAYS = "metrics_of_changed_days"
+NIGHTLY = "metrics_nightly"
+# Runs with this tag leave room for the loads (see dagster.yaml).
+BUILD_TAG = "b2chat/build"
+# Seconds between two looks at the books: a changed day is built within a minute of its load's end.
+LOOK_EVERY = 20
+# A sync notes its end a moment before it commits it; so much later than another one that began to end before.
+_LATE = timedelta(minutes=10)
+_BEGINNING = datetime.min.replace(tzinfo=UTC)
+# At night, and not at the minute of another schedule.
+_CRON = "47 2 * * *"
+
+
+def is_nightly(project: Project, model: Model) -> bool:
+    """Whether a model crosses days: a table, or what reads one. All others follow the days that change."""
+    read = (project.models[name] for name in (model.name, *project.ancestors(model.name)))
+    return any(it.materialized == "table" for it in read)
+
+
+@dataclass(frozen=True)
+class _Cursor:
+    """The syncs that have been looked at: all that ended before `since`, and of later ones the `seen`."""
+
+    since: datetime = _BEGINNING
+    seen: frozenset[str] = frozenset()
+
+    @staticmethod
+    def read(text: str | None) -> "_Cursor":
+        if not text:
+            return _Cursor()
+        told = json.loads(text)
+        return _Cursor(datetime.fromisoformat(told["since"]), frozenset(told["seen"]))
+
+    def text(self) -> str:
+        return json.dumps({"since": self.since.isoformat(), "seen": sorted(self.seen)})
+
+
+def model_jobs(project: Project) -> list["UnresolvedAssetJobDefinition"]:
+    """One job for the models that follow the days, one for those that cross them."""
+    return [_job(project, nightly=False), _job(project, nightly=True)]
+
+
+def _job(project: Project, *, nightly: bool) -> "UnresolvedAssetJobDefinition":
+    names = [model.name for model in project.models.values() if is_nightly(project, model) == nightly]
+    return dg.define_asset_job(
+        NIGHTLY if nightly else CHANGED_DAYS,
+        selection=dg.AssetSelection.assets(*names),
+        description="Builds the models that cross days." if nightly else "Builds the models of the days asked for.",
+        tags={BUILD_TAG: "true"},
+    )
+
+
+def changed_days_sensor() -> dg.SensorDefinition:
+    """Requests the days that syncs have changed, soon after each has ended; on from the first start."""
+
+    @dg.sensor(
+        name=CHANGED_DAYS,
+        job_name=CHANGED_DAYS,
+        minimum_interval_seconds=LOOK_EVERY,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Has the models built of the days that loads have changed.",
+    )
+    def days_that_changed(
+        context: dg.SensorEvaluationContext, warehouse: WarehouseResource
+    ) -> dg.SensorResult | dg.SkipReason:
+        try:
+            days, cursor = _look(warehouse, _Cursor.read(context.cursor), read_account(os.environ))
+        except OperatorError as error:
+            return dg.SkipReason(str(error))
+        if not days:
+            return dg.SensorResult(skip_reason="No sync has changed a day since the last look.", cursor=cursor.text())
+        requests = [_request(first, last) for first, last in consecutive(days, most=DAYS_PER_RUN)]
+        return dg.SensorResult(run_requests=requests, cursor=cursor.text())
+
+    return days_that_changed
+
+
+def _look(warehouse: WarehouseResource, cursor: _Cursor, account: Account) -> tuple[list[date], _Cursor]:
+    """The days changed by the syncs that the cursor does not know, and the cursor that knows them."""
+    from b2chat_pipeline.warehouse.accounts import require_zone
+    from b2chat_pipeline.warehouse.changes import changed_days, closed_syncs
+
+    with warehouse.connect("changed days") as connection:
+        require_zone(connection, account.zone.key)
+        closed = closed_syncs(connection, since=cursor.since)
+        new = [sync for sync in closed if sync.id not in cursor.seen]
+        days = changed_days(connection, new, zone=account.zone.key)
+    if not new:
+        return [], cursor
+    since = max(cursor.since, max(sync.completed_at for sync in closed) - _LATE)
+    seen = frozenset(sync.id for sync in closed if sync.completed_at >= since)
+    return [day for day in days if day >= account.first_day], _Cursor(since, seen)
+
+
+def _request(first: date, last: date) -> dg.RunRequest:
+    return dg.RunRequest(
+        tags={
+            "dagster/asset_partition_range_start": first.isoformat(),
+            "dagster/asset_partition_range_end": last.isoformat(),
+        },
+    )
+
+
+def nightly_schedule(account: Account) -> dg.ScheduleDefinition:
+    """Builds the models that cross days once a night; on from the first start."""
+    return dg.ScheduleDefinition(
+        name=NIGHTLY,
+        job_name=NIGHTLY,
+        cron_schedule=_CRON,
+        execution_timezone=account.zone.key,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Builds the models that cross days, every night.",
+    )

@@ -1,0 +1,101 @@
+"""The sensor that has the days built which loads have changed."""
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+import pytest
+
+from b2chat_pipeline.automation.models import CHANGED_DAYS
+from b2chat_pipeline.b2chat.contract import CHATS
+from b2chat_pipeline.definitions import build_definitions
+from b2chat_pipeline.resources import WarehouseResource
+from b2chat_pipeline.simulator import World, vanished_record
+from b2chat_pipeline.simulator.expectation import expected
+from b2chat_pipeline_tests.dagster_support import account_environment
+from b2chat_pipeline_tests.loading_support import Pipeline, all_loaded, hours_between, running_pipeline
+
+MONDAY, TUESDAY, WEDNESDAY = date(2025, 3, 3), date(2025, 3, 4), date(2025, 3, 5)
+NOW = datetime(2025, 3, 6, 18, tzinfo=UTC)
+WORLD = World(first_day=MONDAY, zone=ZoneInfo("America/Bogota"), chats_per_day=12)
+
+
+class Sensor:
+    """The sensor of an account, with the cursor it left at its last look."""
+
+    def __init__(self) -> None:
+        self._repository = build_definitions(os.environ).get_repository_def()
+        self._cursor: str | None = None
+
+    def look(self) -> list[tuple[str, str]]:
+        """The first and the last day of each run it asks for."""
+        with (
+            dg.DagsterInstance.ephemeral() as instance,
+            dg.build_sensor_context(
+                instance=instance,
+                cursor=self._cursor,
+                repository_def=self._repository,
+                resources={"warehouse": WarehouseResource()},
+            ) as context,
+        ):
+            told = self._repository.get_sensor_def(CHANGED_DAYS).evaluate_tick(context)
+        self._cursor = told.cursor
+        return [
+            (it.tags["dagster/asset_partition_range_start"], it.tags["dagster/asset_partition_range_end"])
+            for it in told.run_requests or []
+        ]
+
+
+@pytest.fixture
+def pipeline(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipeline]:
+    for name, value in account_environment("http://127.0.0.1:1", database_url).items():
+        monkeypatch.setenv(name, value)
+    with running_pipeline(database_url, WORLD, now=NOW) as running:
+        yield running
+
+
+def load(pipeline: Pipeline, first: date, last: date) -> None:
+    """Read and load the chats of some days, an hour after the last time."""
+    pipeline.simulator.clock.advance(timedelta(hours=1))
+    hours = hours_between(pipeline.clock, first, last, until=pipeline.simulator.clock.now())
+    assert all_loaded([pipeline.load(CHATS, hours)])
+
+
+def test_the_days_of_a_load_are_asked_for_once(pipeline: Pipeline) -> None:
+    sensor = Sensor()
+    before = sensor.look()
+    load(pipeline, MONDAY, TUESDAY)
+
+    assert (before, sensor.look(), sensor.look()) == ([], [("2025-03-03", "2025-03-04")], [])
+
+
+def test_days_apart_are_runs_apart(pipeline: Pipeline) -> None:
+    load(pipeline, MONDAY, MONDAY)
+    load(pipeline, WEDNESDAY, WEDNESDAY)
+
+    assert Sensor().look() == [("2025-03-03", "2025-03-03"), ("2025-03-05", "2025-03-05")]
+
+
+def test_a_load_that_changes_nothing_asks_for_nothing(pipeline: Pipeline) -> None:
+    pipeline.simulator.clock.advance(timedelta(days=90))  # by now, all chats are over
+    sensor = Sensor()
+    load(pipeline, MONDAY, TUESDAY)
+    sensor.look()
+    load(pipeline, MONDAY, TUESDAY)
+
+    assert sensor.look() == []
+
+
+def test_a_chat_soft_deleted_for_its_absence_changes_its_day(pipeline: Pipeline) -> None:
+    pipeline.simulator.clock.advance(timedelta(days=90))
+    sensor = Sensor()
+    load(pipeline, MONDAY, TUESDAY)
+    sensor.look()
+    pipeline.simulator.faults.add(vanished_record(min(expected(WORLD, NOW, first=MONDAY, last=MONDAY).chats)))
+    load(pipeline, MONDAY, TUESDAY)
+    after_one = sensor.look()
+    load(pipeline, MONDAY, TUESDAY)
+
+    assert (after_one, sensor.look()) == ([], [("2025-03-03", "2025-03-03")])

@@ -1,0 +1,106 @@
+"""SQL models as Dagster sees them: assets, checks, partitions, and what a run of them shows."""
+
+import os
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from b2chat_pipeline.automation.models import CHANGED_DAYS, NIGHTLY
+from b2chat_pipeline.definitions import build_definitions
+from b2chat_pipeline_tests.dagster_support import account_environment, failure_sentences, ranged
+from b2chat_pipeline_tests.models_support import FILES, Models, models, schema_of
+
+MONDAY, TUESDAY, WEDNESDAY = date(2025, 3, 3), date(2025, 3, 4), date(2025, 3, 5)
+ALL = {
+    **FILES,
+    "models/shown.sql": "select day, words from {{ ref('daily') }}",
+    "models/shown.yml": schema_of("shown", "day", "words"),
+    "models/top.sql": "{{ config(materialized='table') }}\nselect max(words) as words from {{ ref('shown') }}",
+    "models/top.yml": schema_of("top", "words"),
+    "tests/words_add_up.sql": "-- The most words of a day are one day's words.\n"
+    "select words from {{ ref('top') }} where words is not null except select words from {{ ref('daily') }}",
+}
+
+
+@pytest.fixture
+def words(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Models]:
+    """Two words on Monday, one on Wednesday, nothing built; the settings name the database."""
+    for name, value in account_environment("http://127.0.0.1:1", database_url).items():
+        monkeypatch.setenv(name, value)
+    with models(tmp_path, database_url, ALL) as built:
+        built.connection.execute(
+            "insert into words values ('2025-03-03', 'a'), ('2025-03-03', 'b'), ('2025-03-05', 'c')"
+        )
+        yield built
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+        yield ephemeral
+
+
+def run_job(words: Models, instance: dg.DagsterInstance, name: str, *days: date) -> dg.ExecuteInProcessResult:
+    """One run of a job, over the days from the first to the last where there are any."""
+    job = build_definitions(os.environ, models=words.project).resolve_job_def(name)
+    tags = ranged([day.isoformat() for day in days]) if days else {}
+    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    return job.execute_in_process(instance=instance, tags=tags, run_config=quiet, raise_on_error=False)
+
+
+def test_a_run_over_days_credits_each_of_them_with_its_rows(words: Models, instance: dg.DagsterInstance) -> None:
+    result = run_job(words, instance, CHANGED_DAYS, MONDAY, WEDNESDAY)
+
+    told = instance.fetch_materializations(dg.AssetKey("daily"), limit=10).records
+    events = [record.asset_materialization for record in told if record.asset_materialization]
+    assert result.success
+    assert {it.partition: it.metadata["dagster/partition_row_count"].value for it in events} == {
+        "2025-03-03": 1,
+        "2025-03-04": 0,
+        "2025-03-05": 1,
+    }
+    assert words.rows("select * from analytics.daily order by 1") == [(MONDAY, 2), (WEDNESDAY, 1)]
+
+
+def test_views_follow_the_days_and_tables_the_nights(words: Models, instance: dg.DagsterInstance) -> None:
+    days = run_job(words, instance, CHANGED_DAYS, MONDAY)
+    night = run_job(words, instance, NIGHTLY)
+
+    built = [{key.to_user_string() for key in _materialized(result)} for result in (days, night)]
+    assert built == [{"daily", "shown"}, {"top"}]
+    assert words.rows("select * from analytics.top") == [(2,)]
+
+
+def _materialized(result: dg.ExecuteInProcessResult) -> set[dg.AssetKey]:
+    return {event.asset_key for event in result.get_asset_materialization_events() if event.asset_key}
+
+
+def test_a_failed_check_is_visible_and_stops_what_depends_on_it(words: Models, instance: dg.DagsterInstance) -> None:
+    words.connection.execute("insert into words select '2025-03-03', 'z' from generate_series(1, 9)")
+
+    result = run_job(words, instance, CHANGED_DAYS, MONDAY, WEDNESDAY)
+
+    assert not result.success
+    assert {it.check_name: it.passed for it in result.get_asset_check_evaluations()} == {
+        "unique_daily_day": True,
+        "not_null_daily_day": True,
+        "accepted_values_daily_words": False,
+    }
+    assert _materialized(result) == {dg.AssetKey("daily")}
+    assert words.rows("select to_regclass('analytics.shown')") == [(None,)]
+
+
+def test_a_statement_that_fails_names_its_file(words: Models, instance: dg.DagsterInstance) -> None:
+    words.connection.execute("alter table words rename column word to said")
+    words.connection.execute("alter table words rename column day to date")
+
+    result = run_job(words, instance, CHANGED_DAYS, MONDAY)
+
+    (sentence,) = failure_sentences(result)
+    assert sentence == (
+        'sql/models/daily.sql:1: the statement failed with UndefinedColumn (42703): column "day" does not exist; '
+        "correct the file."
+    )
