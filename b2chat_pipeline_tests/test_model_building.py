@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
-from b2chat_pipeline_tests.models_support import FILES, Models, models, schema_of
+from b2chat_pipeline.warehouse.connection import connect
+from b2chat_pipeline_tests.models_support import FILES, Models, models, project_of, schema_of
 
 MONDAY, TUESDAY, WEDNESDAY = date(2025, 3, 3), date(2025, 3, 4), date(2025, 3, 5)
 
@@ -17,6 +19,15 @@ def words(tmp_path: Path, database_url: str) -> Iterator[Models]:
     with models(tmp_path, database_url) as built:
         built.rows("insert into words values ('2025-03-03', 'a'), ('2025-03-03', 'b'), ('2025-03-04', 'c') returning 1")
         yield built
+
+
+@pytest.fixture
+def role(words: Models) -> Iterator[str]:
+    """A role that may do nothing yet. Roles are the server's, so it is dropped."""
+    name = f"analyst_{uuid4().hex[:8]}"
+    words.connection.execute(f"create role {name}".encode())
+    yield name
+    words.connection.execute(f"drop owned by {name}; drop role {name}".encode())
 
 
 def test_a_model_is_built_whole_without_days(words: Models) -> None:
@@ -102,3 +113,115 @@ def test_what_stands_upon_a_failed_test_is_left_out(tmp_path: Path, database_url
         "accepted_values_daily_words": 1,
     }
     assert top.problem == "left out, since it reads daily"
+
+
+def with_files(words: Models, tmp_path: Path, files: dict[str, str]) -> Models:
+    """The same database under a project whose files have changed."""
+    return Models(project_of(tmp_path, {**FILES, **files}), words.connection)
+
+
+MORE = {
+    "models/daily.sql": FILES["models/daily.sql"].replace("count(*) as words", "count(*) as words, max(word) as last"),
+    "models/daily.yml": FILES["models/daily.yml"].rstrip() + "\n          - {name: last, description: The last.}\n",
+}
+FEWER = {
+    "models/daily.sql": FILES["models/daily.sql"].replace("count(*) as words", "count(*) as number"),
+    "models/daily.yml": FILES["models/daily.yml"].replace("name: words", "name: number"),
+}
+
+
+def test_views_grants_and_comments_outlive_new_columns(words: Models, tmp_path: Path, role: str) -> None:
+    words.build()
+    for statement in (
+        f"grant select on analytics.daily to {role}",
+        "create view public.busy with (security_barrier) as select day from analytics.daily where words > 1",
+        "comment on view public.busy is 'Busy days.'",
+        "create view public.busiest as select max(day) as day from public.busy",
+        f"grant select (day) on public.busiest to {role}",
+    ):
+        words.connection.execute(statement.encode())
+
+    (outcome,) = with_files(words, tmp_path, MORE).build()
+
+    assert outcome.stands, outcome.problem
+    assert words.rows("select last from analytics.daily order by day") == [("b",), ("c",)]
+    assert words.rows("select day from public.busiest") == [(MONDAY,)]
+    assert words.rows(
+        "select obj_description('busy'::regclass), reloptions::text from pg_class where relname = 'busy'"
+    ) == [("Busy days.", "{security_barrier=true}")]
+    assert words.rows(
+        f"select has_table_privilege('{role}', 'analytics.daily', 'select'),"
+        f" has_column_privilege('{role}', 'public.busiest', 'day', 'select')"
+    ) == [(True, True)]
+
+
+def test_a_view_of_somebody_that_would_break_keeps_the_model_as_it_is(words: Models, tmp_path: Path) -> None:
+    words.build()
+    words.connection.execute("create view public.busy as select day from analytics.daily where words > 1")
+
+    (outcome,) = with_files(words, tmp_path, FEWER).build()
+
+    assert 'the view "public"."busy" does not fit the new columns' in outcome.problem
+    assert words.rows("select day from public.busy") == [(MONDAY,)]
+
+
+def test_a_view_that_is_a_model_follows_its_own_file(words: Models, tmp_path: Path) -> None:
+    shown = {
+        "models/shown.sql": "select words from {{ ref('daily') }}",
+        "models/shown.yml": schema_of("shown", "words"),
+    }
+    with_files(words, tmp_path, shown).build()
+    changed = {"models/shown.sql": "select number as words from {{ ref('daily') }}", **FEWER}
+
+    outcomes = with_files(words, tmp_path, {**shown, **changed}).build()
+
+    assert [outcome.problem for outcome in outcomes] == ["", ""]
+    assert words.rows("select words from analytics.shown order by 1") == [(1,), (2,)]
+
+
+def test_nobody_sees_less_than_a_whole_table_and_a_long_query_holds_up_nothing(
+    words: Models, database_url: str
+) -> None:
+    words.build()
+    before = [(MONDAY, 2), (TUESDAY, 1)]
+    with connect(database_url, purpose="analyst") as analyst:
+        analyst.execute("begin isolation level repeatable read")
+        look = "select * from analytics.daily order by day"
+        seen = [analyst.execute(look).fetchall()]
+        words.connection.execute("insert into words values ('2025-03-05', 'd')")
+        outcomes = [words.build(), words.build(MONDAY, WEDNESDAY)]
+        seen.append(analyst.execute(look).fetchall())
+
+    assert all(outcome.stands for built in outcomes for outcome in built)
+    assert seen == [before, before]
+    assert words.rows(look) == [*before, (WEDNESDAY, 1)]
+
+
+def test_an_unchanged_view_is_left_alone_while_somebody_reads_it(tmp_path: Path, database_url: str) -> None:
+    files = {**FILES, "models/shown.sql": "select words from {{ ref('daily') }}"}
+    files["models/shown.yml"] = schema_of("shown", "words")
+    with models(tmp_path, database_url, files) as built, connect(database_url, purpose="analyst") as analyst:
+        built.build()
+        with analyst.transaction():
+            analyst.execute("select * from analytics.shown")
+            built.connection.execute("set lock_timeout = '100ms'")
+            outcomes = built.build()
+
+    assert all(outcome.stands for outcome in outcomes)
+
+
+def test_indexes_are_made_also_of_a_table_that_stands(words: Models, tmp_path: Path) -> None:
+    words.build()
+    files = {
+        "models/daily.sql": FILES["models/daily.sql"].replace(
+            "]}]", "]}, {'columns': ['words', 'day'], 'unique': true}]"
+        )
+    }
+
+    for _ in range(2):
+        with_files(words, tmp_path, files).build()
+
+    assert words.rows("select indexdef from pg_indexes where tablename = 'daily' order by indexname") == [
+        ("CREATE INDEX daily_day_idx ON analytics.daily USING btree (day)",),
+        ("CREATE UNIQUE INDEX daily_words_day_idx ON analytics.daily USING btree (words, day)",),
+    ]

@@ -3,16 +3,19 @@
 Readers see the rows before or the rows after, never fewer. Rows are replaced by DELETE and INSERT: TRUNCATE and a swap
 of names would wait for every running query, hold up those that come after, and show an empty table to whoever looks
 with an older snapshot; and a view would go on reading the table that was swapped away. Not here: the order of models
-(`run.py`), what stands upon a relation whose columns change (`relations.py`).
+(`run.py`), what stands upon a relation whose columns change (`dependents.py`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from time import perf_counter
 
-from psycopg import Connection, sql
+import tenacity
+from psycopg import Connection, errors, sql
 
+from b2chat_pipeline.transform.dependents import drop, grant, grants_on, make_again, views_upon
 from b2chat_pipeline.transform.models import Model, ModelError
 from b2chat_pipeline.transform.relations import (
     Kind,
@@ -21,11 +24,15 @@ from b2chat_pipeline.transform.relations import (
     columns_told_by,
     comment_on,
     explained,
+    indexes_of,
     kind_of,
     query,
+    view_tells,
 )
 from b2chat_pipeline.transform.target import Days, Target
 
+# Seconds that a change of columns waits for those who are reading.
+_PATIENCE = 60
 _HOLD = "select pg_advisory_xact_lock(hashtextextended('b2chat model ' || %s, 0))"
 
 
@@ -64,24 +71,50 @@ class _Building:
         text = self._target.sql_of(self._model, days)
         told = columns_told_by(self._connection, text)
         self._check_columns(told)
-        present = kind_of(self._connection, self._relation)
-        wanted: Kind = "view" if self._model.materialized == "view" else "table"
-        if present is not None and (present != wanted or columns_of(self._connection, self._relation) != told):
-            self._drop(present)
-            present = None
-        if wanted == "view":
-            self._execute("create or replace view {relation} as {query}", text)
-            result: tuple[int, Mapping[date, int]] = self._count(), {}
-        else:
-            if present is None:
-                self._create(text)
-            result = self._insert_days(text, told, days) if days else (self._insert_all(text, told), {})
-        self._comment(wanted)
-        return result
+        kind: Kind = "view" if self._model.materialized == "view" else "table"
+        with self._in_place(kind, told):
+            if kind == "view":
+                self._make_view(text)
+            else:
+                self._make_table(text)
+        self._comment(kind)
+        if kind == "view":
+            return self._count(), {}
+        return self._insert_days(text, told, days) if days else (self._insert_all(text, told), {})
 
-    def _execute(self, statement: str, text: str) -> int:
-        composed = sql.SQL(statement).format(relation=self._relation.identifier, query=query(text))
-        return self._connection.execute(composed).rowcount
+    @contextmanager
+    def _in_place(self, kind: Kind, told: Mapping[str, str]) -> Iterator[None]:
+        """Within, nothing of that name is in the way; what stood upon it and who might read it is the same again."""
+        present = kind_of(self._connection, self._relation)
+        if present is None or (present == kind and columns_of(self._connection, self._relation) == told):
+            yield
+            return
+        views = views_upon(self._connection, self._relation)
+        grants = grants_on(self._connection, self._relation)
+        _patiently(self._connection, lambda: drop(self._connection, self._relation, present, views))
+        yield
+        grant(self._connection, self._relation, grants)
+        models = {Relation(self._target.schema, name) for name in self._target.project.models}
+        make_again(self._connection, views, models=models)
+
+    def _make_view(self, text: str) -> None:
+        """Make the view, or another one of it, for which its readers have to be waited for."""
+        if not view_tells(self._connection, self._relation, text):
+            statement = sql.SQL("create or replace view {} as {}").format(self._relation.identifier, query(text))
+            _patiently(self._connection, lambda: self._connection.execute(statement))
+
+    def _make_table(self, text: str) -> None:
+        """Make the table without rows, and its indexes, as far as they are missing."""
+        if kind_of(self._connection, self._relation) is None:
+            statement = sql.SQL("create table {} as {} with no data")
+            self._connection.execute(statement.format(self._relation.identifier, query(text)))
+        present = indexes_of(self._connection, self._relation)
+        for index in self._model.indexes:
+            if (index.columns, index.unique) not in present:
+                unique = sql.SQL("unique" if index.unique else "")
+                columns = sql.SQL(", ").join(map(sql.Identifier, index.columns))
+                statement = sql.SQL("create {} index on {} ({})")
+                self._connection.execute(statement.format(unique, self._relation.identifier, columns))
 
     def _check_columns(self, told: Mapping[str, str]) -> None:
         """Raises ModelError where the schema file describes other columns than the query tells."""
@@ -92,21 +125,6 @@ class _Building:
         wrong += [f"{name} is {told[name]}, not {kind}" for name, kind in typed.items() if told[name] != kind]
         if wrong:
             raise ModelError(f"model {self._model.name} differs from its schema file: {'; '.join(wrong)}.")
-
-    def _drop(self, kind: Kind) -> None:
-        self._connection.execute(sql.SQL("drop {} {} cascade").format(sql.SQL(kind), self._relation.identifier))
-
-    def _create(self, text: str) -> None:
-        """An empty table with its indexes."""
-        self._execute("create table {relation} as {query} with no data", text)
-        for index in self._model.indexes:
-            self._connection.execute(
-                sql.SQL("create {} index on {} ({})").format(
-                    sql.SQL("unique" if index.unique else ""),
-                    self._relation.identifier,
-                    sql.SQL(", ").join(map(sql.Identifier, index.columns)),
-                )
-            )
 
     def _insert_all(self, text: str, told: Mapping[str, str]) -> int:
         self._connection.execute(sql.SQL("delete from {}").format(self._relation.identifier))
@@ -150,6 +168,22 @@ class _Building:
     def _comment(self, kind: Kind) -> None:
         comments = {"": self._model.comment} | {column.name: column.description for column in self._model.columns}
         comment_on(self._connection, self._relation, kind, comments)
+
+
+def _patiently(connection: Connection, change: Callable[[], object]) -> None:
+    """Make a change that nobody may read meanwhile: whoever wants to read waits behind it, so it asks again and again
+    for a moment instead of waiting for one long query with all others behind.
+    """
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(errors.LockNotAvailable),
+        stop=tenacity.stop_after_delay(_PATIENCE),
+        wait=tenacity.wait_fixed(1),
+        reraise=True,
+    )
+    for attempt in retrying:
+        with attempt, connection.transaction():
+            connection.execute("set local lock_timeout = '1s'")
+            change()
 
 
 def _names(columns: Mapping[str, str]) -> sql.Composed:

@@ -27,6 +27,13 @@ _COMMENTS = """
       left join pg_attribute a on a.attrelid = d.objoid and a.attnum = d.objsubid and d.objsubid > 0
      where d.objoid = to_regclass(%s) and d.classoid = 'pg_class'::regclass
 """
+_SAME_VIEW = "select pg_get_viewdef('b2chat_wanted'::regclass) = pg_get_viewdef(to_regclass(%s)::oid)"
+_INDEXES = """
+    select array(select a.attname::text from unnest(i.indkey) with ordinality key (number, place)
+                   join pg_attribute a on a.attrelid = i.indrelid and a.attnum = key.number order by place),
+           i.indisunique
+      from pg_index i where i.indrelid = to_regclass(%s)
+"""
 
 
 @dataclass(frozen=True)
@@ -93,9 +100,27 @@ def columns_told_by(connection: Connection, text: str) -> dict[str, str]:
     return dict(zip(names, (row[0] for row in rows), strict=True))
 
 
+def view_tells(connection: Connection, relation: Relation, text: str) -> bool:
+    """Whether a view is already what a query would make of it."""
+    with connection.transaction(force_rollback=True):
+        connection.execute(sql.SQL("create temporary view b2chat_wanted as {}").format(query(text)))
+        row = connection.execute(_SAME_VIEW, (str(relation),)).fetchone()
+    return row is not None and bool(row[0])
+
+
+def indexes_of(connection: Connection, relation: Relation) -> set[tuple[tuple[str, ...], bool]]:
+    """The columns of each index of a table, and whether it is unique."""
+    return {(tuple(columns), unique) for columns, unique in connection.execute(_INDEXES, (str(relation),))}
+
+
+def comments_of(connection: Connection, relation: Relation) -> dict[str, str]:
+    """The comments on a relation (key: an empty text) and its columns."""
+    return {name: text for name, text in connection.execute(_COMMENTS, (str(relation),))}  # noqa: C416 - rows are tuples
+
+
 def comment_on(connection: Connection, relation: Relation, kind: Kind, comments: Mapping[str, str]) -> None:
     """Give the relation (key: an empty text) and its columns these comments, those that differ."""
-    present = {name: text for name, text in connection.execute(_COMMENTS, (str(relation),))}  # noqa: C416
+    present = comments_of(connection, relation)
     for name, comment in comments.items():
         if present.get(name) == comment:
             continue
