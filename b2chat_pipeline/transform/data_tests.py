@@ -4,12 +4,14 @@ Here belongs what each of the four means; the same as in dbt. Not here: running 
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, get_args
 
 from b2chat_pipeline.transform.models import DataTest, Place, ProjectError, Severity
 from b2chat_pipeline.transform.schema_files import Entry
+from b2chat_pipeline.transform.templates import Call, calls_of
 
 _NOT_NULL = "select * from {model} judged where {column} is null"
 # Of some days, those keys are counted in all rows.
@@ -32,8 +34,8 @@ _KINDS = MappingProxyType(
 )
 
 
-def generic_tests(model: str, entry: Entry) -> Iterator[DataTest]:
-    """The tests of a model's entry in a schema file. Raises ProjectError."""
+def generic_tests(model: str, entry: Entry) -> Iterator[tuple[DataTest, Sequence[Call]]]:
+    """The tests of a model's entry in a schema file, and what they call besides the model. Raises ProjectError."""
     for told in entry.list("data_tests"):
         yield _test(model, "", told, entry.place)
     for column in entry.entries("columns"):
@@ -41,7 +43,7 @@ def generic_tests(model: str, entry: Entry) -> Iterator[DataTest]:
             yield _test(model, column.text("name", what="a column"), told, column.place)
 
 
-def _test(model: str, column: str, told: object, place: Place) -> DataTest:
+def _test(model: str, column: str, told: object, place: Place) -> tuple[DataTest, Sequence[Call]]:
     kind, options = _kind(told, place)
     arguments = dict(options.entry("arguments").items())
     column = column or str(arguments.pop("column_name", ""))
@@ -53,19 +55,19 @@ def _test(model: str, column: str, told: object, place: Place) -> DataTest:
     severity = options.entry("config").only("severity").optional_text("severity").lower() or "error"
     if severity not in get_args(Severity):
         raise ProjectError(options.place, f"severity must be one of {', '.join(get_args(Severity))}.")
-    reference = f"{{{{ ref('{model}') }}}}"
-    values = {"model": reference, "column": column, **_arguments(kind, arguments, options.place)}
-    shown = values | {"to": arguments.get("to", "")}
-    return DataTest(
+    values = {"model": f"{{{{ ref('{model}') }}}}", "column": column, **_arguments(kind, arguments, options.place)}
+    beside = _calls(values.get("to", ""), options.place)
+    test = DataTest(
         name=options.optional_text("name") or _name(kind, model, column),
         model=model,
         subject=model,
-        description=options.optional_text("description") or description.format(**shown),
+        description=options.optional_text("description") or description.format(**values | arguments),
         severity=severity,  # type: ignore[arg-type]
         text=text.format(**values),
         place=options.place,
-        reads=frozenset({model, *re.findall(r"^ref\('(\w+)'\)$", str(arguments.get("to", "")))}),
+        reads=frozenset({model, *(call.arguments[0] for call in beside if call.name == "ref")}),
     )
+    return test, beside
 
 
 def _kind(told: object, place: Place) -> tuple[str, Entry]:
@@ -93,6 +95,11 @@ def _arguments(kind: str, arguments: Mapping[str, Any], place: Place) -> dict[st
     if arguments:
         raise ProjectError(place, f"{kind} takes no arguments.")
     return {}
+
+
+def _calls(template: str, place: Place) -> list[Call]:
+    """What a part of a test calls; the line is that of the schema file."""
+    return [replace(call, place=place) for call in calls_of(place.file, template)] if template else []
 
 
 def _literal(value: object) -> str:

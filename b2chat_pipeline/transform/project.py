@@ -55,10 +55,11 @@ def read_project(folder: Path) -> Project:
         if name not in drafts:
             raise ProjectError(entry.place, f"there is no model {name}: write models/…/{name}.sql, or drop this entry.")
     models = {name: _model(drafts[name], described) for name in _order(drafts)}
-    tests = [test for name in models for test in generic_tests(name, described[name])]
-    tests += [_singular(files, file) for file in files.under("tests", "*.sql")]
-    for test in tests:
-        _check_calls(calls_of(test.place.file, test.text), drafts, sources, variables)
+    tests: list[DataTest] = []
+    generic = (found for name in models for found in generic_tests(name, described[name]))
+    for test, calls in (*generic, *_singular(files)):
+        _check_calls(calls, drafts, sources, variables)
+        tests.append(test)
     return Project(models, sources, _placed(tests, models), variables)
 
 
@@ -244,15 +245,18 @@ def _day_column(config: _Config, meta: Entry) -> str:
     return config.unique_key
 
 
-def _singular(files: _Files, file: Path) -> DataTest:
-    text = files.text(file)
-    refs = frozenset(call.arguments[0] for call in calls_of(file, text) if call.name == "ref")
-    if not refs:
-        raise ProjectError(Place(file), "the test reads no model: use ref.")
-    description = " ".join(line.removeprefix("--").strip() for line in _head(text))
-    if not description:
-        raise ProjectError(Place(file), "the test says not what it holds: begin it with a comment.")
-    return DataTest(file.stem, "", "", description, "error", text, Place(file), refs)
+def _singular(files: _Files) -> Iterator[tuple[DataTest, Sequence[Call]]]:
+    """The tests that are files, and what they call."""
+    for file in files.under("tests", "*.sql"):
+        text = files.text(file)
+        calls = calls_of(file, text)
+        refs = frozenset(call.arguments[0] for call in calls if call.name == "ref" and call.arguments)
+        if not refs:
+            raise ProjectError(Place(file), "the test reads no model: use ref.")
+        description = " ".join(line.removeprefix("--").strip() for line in _head(text))
+        if not description:
+            raise ProjectError(Place(file), "the test says not what it holds: begin it with a comment.")
+        yield DataTest(file.stem, "", "", description, "error", text, Place(file), refs), calls
 
 
 def _head(text: str) -> Iterator[str]:

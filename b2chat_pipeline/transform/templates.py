@@ -32,24 +32,23 @@ class Call:
 
 def calls_of(file: Path, text: str) -> list[Call]:
     """The calls of a template, in no special order. Raises ProjectError."""
-    from jinja2 import TemplateSyntaxError, meta, nodes
+    from jinja2 import TemplateSyntaxError, nodes
 
     try:
         tree = _environment().parse(text)
     except TemplateSyntaxError as error:
         raise ProjectError(Place(file, error.lineno), f"the template cannot be read: {error.message}") from None
-    unknown = meta.find_undeclared_variables(tree) - _NAMES
-    for name in tree.find_all(nodes.Name):
-        if name.name in unknown:
+    found = list(tree.find_all((nodes.Name, nodes.Call)))
+    names = [node for node in found if isinstance(node, nodes.Name)]
+    known = _NAMES.union(name.name for name in names if name.ctx == "store")
+    for name in names:
+        if name.name not in known:
             raise ProjectError(
                 Place(file, name.lineno),
                 f"{name.name} is not known here: use {', '.join(sorted(_NAMES))}, or a name set in this file.",
             )
-    return [
-        _call(file, node)
-        for node in tree.find_all(nodes.Call)
-        if isinstance(node.node, nodes.Name) and node.node.name in CALLS
-    ]
+    calls = (node for node in found if isinstance(node, nodes.Call))
+    return [_call(file, node) for node in calls if isinstance(node.node, nodes.Name) and node.node.name in CALLS]
 
 
 def _call(file: Path, node: Any) -> Call:  # noqa: ANN401 - jinja2 types its nodes loosely
