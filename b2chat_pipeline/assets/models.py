@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from b2chat_pipeline.assets.lineage import LOADED, lineage_metadata
 from b2chat_pipeline.assets.shell import failing_in_one_sentence
 from b2chat_pipeline.assets.sides import OWNERS
 from b2chat_pipeline.resources import WarehouseResource
@@ -130,6 +131,7 @@ def _spec(project: Project, model: Model) -> dg.AssetSpec:
         metadata={
             "dagster/table_name": f"{SCHEMA}.{model.name}",
             "dagster/column_schema": dg.TableSchema(columns=columns),
+            **lineage_metadata(model.name),
         },
     )
 
@@ -143,11 +145,8 @@ def _deps(project: Project, model: Model) -> Iterable[dg.AssetDep]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)
         hours_so_far = dg.TimeWindowPartitionMapping(allow_nonexistent_upstream_partitions=True)
-    for table in sorted(it.table for it in tables if it.schema == "public" and it.table in _LOADED):
+    for table in sorted(it.table for it in tables if it.schema == "public" and it.table in LOADED):
         yield dg.AssetDep(table, partition_mapping=hours_so_far if model.day_column else None)
-
-
-_LOADED = ("departments", "agents", "contacts", "chats", "messages")
 
 
 def _check_spec(test: DataTest) -> dg.AssetCheckSpec:
