@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+DBT := $(VENV)/dbt
+DBT_INSTALLED := $(DBT)/.installed
 ARGS ?=
 
 .PHONY: help install demo dev test check format docs bench bench-year staleness crashes soak clean
@@ -21,13 +23,19 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/pip install --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
+# What dbt needs and what mypy needs do not go together, so it has an environment of its own. Only a test uses it.
+$(DBT_INSTALLED): constraints-dbt.txt | $(INSTALLED)
+	@$(PYTHON) -m venv $(DBT)
+	@$(DBT)/bin/pip install --quiet --disable-pip-version-check --constraint constraints-dbt.txt dbt-core dbt-postgres
+	@touch $@
+
 demo: $(INSTALLED) ## Everything on invented data, without an account: make demo ARGS="--days 2 --exit"
 	$(BIN)/b2chat demo $(ARGS)
 
 dev: $(INSTALLED) ## Database, webserver and daemon for the account in .env.
 	$(BIN)/b2chat dev $(ARGS)
 
-test: check ## All checks, then the whole suite on both PostgreSQL versions.
+test: check $(DBT_INSTALLED) ## All checks, then the whole suite on both PostgreSQL versions.
 	$(BIN)/pytest -n 2 --dist worksteal $(ARGS)
 	@if [ -x /usr/lib/postgresql/15/bin/initdb ]; then \
 		B2CHAT_TEST_POSTGRES=15 $(BIN)/pytest -n 2 --dist worksteal -m "postgres and not any_postgres" $(ARGS); \
