@@ -79,7 +79,7 @@ def replay(*, start: str, end: str) -> None:
         sys.exit(1)
 
 
-@cli.command()
+@cli.command(short_help="Build the SQL models.")
 @click.argument("start", metavar="[FROM", required=False)
 @click.argument("end", metavar="TO]", required=False)
 def build(*, start: str | None, end: str | None) -> None:

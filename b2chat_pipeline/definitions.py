@@ -33,18 +33,19 @@ def build_definitions(
     project = models or read_project(models_folder())
     assets = [chats_side(hours), contacts_side(hours), chat_updates(days), all_contacts()]
     assets += model_assets(project, days)
+    jobs = model_jobs(project)
     if problem is not None:
         assets = [_with_warning(side, problem) for side in assets]
     return dg.Definitions(
         assets=assets,
         asset_checks=model_checks(project),
-        jobs=[raw_retention, *model_jobs(project)],
+        jobs=[raw_retention, *jobs],
         schedules=[
             *(hourly_schedule(hours), reread_schedule(days)),
             *(contacts_schedule(account), retention_schedule(account)),
             nightly_schedule(account),
         ],
-        sensors=[changed_days_sensor()],
+        sensors=[changed_days_sensor(project, jobs)],
         resources={"warehouse": WarehouseResource(), "b2chat": B2ChatResource(), **(resources or {})},
         # One process for all steps of a run: a process per step costs seconds.
         executor=dg.in_process_executor,

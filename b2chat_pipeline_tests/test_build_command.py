@@ -50,7 +50,10 @@ def test_rows_that_break_a_test_are_told_with_the_place_of_the_test(
     done = build(os.environ, start=None, end=None)
 
     assert not done
-    assert "Failed: not_null_daily_day: 1 rows break it (dbt_like_sql/models/daily.yml:6)." in capsys.readouterr().out
+    assert (
+        "Failed: not_null_daily_day: rows that break it: 1 (dbt_like_sql/models/daily.yml:6)."
+        in capsys.readouterr().out
+    )
 
 
 def test_a_span_that_holds_no_day_is_refused(words: Models) -> None:

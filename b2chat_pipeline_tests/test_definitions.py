@@ -152,7 +152,7 @@ def _sensor(sensor: dg.SensorDefinition) -> dict[str, object]:
     return {
         "seconds": sensor.minimum_interval_seconds,
         "status": sensor.default_status.value,
-        "job": sensor.job_name,
+        "jobs": sorted(job.name for job in sensor.jobs),
     }
 
 

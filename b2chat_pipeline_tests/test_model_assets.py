@@ -10,6 +10,7 @@ import pytest
 
 from b2chat_pipeline.automation.models import CHANGED_DAYS, NIGHTLY
 from b2chat_pipeline.definitions import build_definitions
+from b2chat_pipeline.resources import WarehouseResource
 from b2chat_pipeline_tests.dagster_support import account_environment, failure_sentences, ranged
 from b2chat_pipeline_tests.models_support import FILES, Models, models, schema_of
 
@@ -104,3 +105,32 @@ def test_a_statement_that_fails_names_its_file(words: Models, instance: dg.Dagst
         'sql/models/daily.sql:1: the statement failed with UndefinedColumn (42703): column "day" does not exist; '
         "correct the file."
     )
+
+
+def test_models_that_cross_days_are_built_for_the_first_time_once_the_days_are(
+    words: Models, instance: dg.DagsterInstance
+) -> None:
+    before = asked_for(words, instance)
+    run_job(words, instance, CHANGED_DAYS, MONDAY)
+    between = asked_for(words, instance)
+    run_job(words, instance, NIGHTLY)
+
+    assert (before, between, asked_for(words, instance)) == ([], [(NIGHTLY, "new models top")], [])
+
+
+def test_a_new_model_is_built_for_all_days(words: Models, instance: dg.DagsterInstance) -> None:
+    run_job(words, instance, CHANGED_DAYS, MONDAY)
+    words.connection.execute("drop table analytics.daily cascade")
+
+    ((job, key),) = asked_for(words, instance)[:1]
+
+    assert (job, key) == (CHANGED_DAYS, "new models daily, shown, top: 2025-03-03..2026-03-03")
+
+
+def asked_for(words: Models, instance: dg.DagsterInstance) -> list[tuple[str | None, str | None]]:
+    """The job and the key of each run that the sensor asks for."""
+    repository = build_definitions(os.environ, models=words.project).get_repository_def()
+    resources = {"warehouse": WarehouseResource()}
+    with dg.build_sensor_context(instance=instance, repository_def=repository, resources=resources) as context:
+        told = repository.get_sensor_def(CHANGED_DAYS).evaluate_tick(context)
+    return [(it.job_name, it.run_key) for it in told.run_requests or []]

@@ -5,6 +5,7 @@ Here belong the two jobs, the sensor and the schedule. Not here: which days chan
 
 import json
 import os
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -12,10 +13,12 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from b2chat_pipeline.assets.models import DAYS_PER_RUN
+from b2chat_pipeline.automation.rereads import UNFINISHED
 from b2chat_pipeline.policy import consecutive
 from b2chat_pipeline.resources import WarehouseResource
 from b2chat_pipeline.settings import Account, OperatorError, read_account
 from b2chat_pipeline.transform.models import Model, Project
+from b2chat_pipeline.transform.target import SCHEMA
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -72,33 +75,45 @@ def _job(project: Project, *, nightly: bool) -> "UnresolvedAssetJobDefinition":
     )
 
 
-def changed_days_sensor() -> dg.SensorDefinition:
+def changed_days_sensor(project: Project, jobs: Sequence["UnresolvedAssetJobDefinition"]) -> dg.SensorDefinition:
     """Requests the days that syncs have changed, soon after each has ended; on from the first start."""
 
     @dg.sensor(
         name=CHANGED_DAYS,
-        job_name=CHANGED_DAYS,
+        jobs=jobs,
         minimum_interval_seconds=LOOK_EVERY,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Has the models built of the days that loads have changed.",
+        description="Has the models built of the days that loads have changed, and all of a model that is new.",
     )
     def days_that_changed(
         context: dg.SensorEvaluationContext, warehouse: WarehouseResource
     ) -> dg.SensorResult | dg.SkipReason:
         try:
-            days, cursor = _look(warehouse, _Cursor.read(context.cursor), read_account(os.environ))
+            account = read_account(os.environ)
+            look = _look(warehouse, _Cursor.read(context.cursor), account, list(project.models))
         except OperatorError as error:
             return dg.SkipReason(str(error))
-        if not days:
-            return dg.SensorResult(skip_reason="No sync has changed a day since the last look.", cursor=cursor.text())
-        requests = [_request(first, last) for first, last in consecutive(days, most=DAYS_PER_RUN)]
-        return dg.SensorResult(run_requests=requests, cursor=cursor.text())
+        requests = _of_days(look.days)
+        if not requests and look.missing and _builds_are_done(context.instance):
+            nightly = {name for name in look.missing if is_nightly(project, project.models[name])}
+            requests = _of_new_models(look.missing, account, nightly=nightly == look.missing)
+        reason = None if requests else "No sync has changed a day since the last look."
+        return dg.SensorResult(run_requests=requests, skip_reason=reason, cursor=look.cursor.text())
 
     return days_that_changed
 
 
-def _look(warehouse: WarehouseResource, cursor: _Cursor, account: Account) -> tuple[list[date], _Cursor]:
-    """The days changed by the syncs that the cursor does not know, and the cursor that knows them."""
+@dataclass(frozen=True)
+class _Look:
+    """What a look at the warehouse found: days changed by syncs that are new, models that were never built."""
+
+    days: list[date]
+    missing: frozenset[str]
+    cursor: _Cursor
+
+
+def _look(warehouse: WarehouseResource, cursor: _Cursor, account: Account, models: Collection[str]) -> _Look:
+    from b2chat_pipeline.transform.relations import missing_in
     from b2chat_pipeline.warehouse.accounts import require_zone
     from b2chat_pipeline.warehouse.changes import changed_days, closed_syncs
 
@@ -107,20 +122,45 @@ def _look(warehouse: WarehouseResource, cursor: _Cursor, account: Account) -> tu
         closed = closed_syncs(connection, since=cursor.since)
         new = [sync for sync in closed if sync.id not in cursor.seen]
         days = changed_days(connection, new, zone=account.zone.key)
-    if not new:
-        return [], cursor
-    since = max(cursor.since, max(sync.completed_at for sync in closed) - _LATE)
-    seen = frozenset(sync.id for sync in closed if sync.completed_at >= since)
-    return [day for day in days if day >= account.first_day], _Cursor(since, seen)
+        missing = frozenset(missing_in(connection, SCHEMA, models))
+    if new:
+        since = max(cursor.since, max(sync.completed_at for sync in closed) - _LATE)
+        cursor = _Cursor(since, frozenset(sync.id for sync in closed if sync.completed_at >= since))
+    return _Look([day for day in days if day >= account.first_day], missing, cursor)
 
 
-def _request(first: date, last: date) -> dg.RunRequest:
-    return dg.RunRequest(
-        tags={
-            "dagster/asset_partition_range_start": first.isoformat(),
-            "dagster/asset_partition_range_end": last.isoformat(),
-        },
-    )
+def _builds_are_done(instance: dg.DagsterInstance) -> bool:
+    """Whether changed days have been built before, and none are being built now."""
+    of_days = [
+        instance.get_runs_count(dg.RunsFilter(job_name=CHANGED_DAYS, statuses=statuses))
+        for statuses in ([dg.DagsterRunStatus.SUCCESS], UNFINISHED)
+    ]
+    return of_days[0] > 0 and of_days[1] == 0
+
+
+def _of_days(days: Sequence[date], *, key: str | None = None) -> list[dg.RunRequest]:
+    """Runs over some days. The cursor knows what was asked for; a key keeps from asking again where it does not."""
+    return [
+        dg.RunRequest(
+            run_key=key and f"{key}: {first}..{last}",
+            job_name=CHANGED_DAYS,
+            tags={
+                "dagster/asset_partition_range_start": first.isoformat(),
+                "dagster/asset_partition_range_end": last.isoformat(),
+            },
+        )
+        for first, last in consecutive(days, most=DAYS_PER_RUN)
+    ]
+
+
+def _of_new_models(missing: Collection[str], account: Account, *, nightly: bool) -> list[dg.RunRequest]:
+    """Runs that build models for the first time: of days, for all days. The same models are asked for once."""
+    key = f"new models {', '.join(sorted(missing))}"
+    if nightly:
+        return [dg.RunRequest(run_key=key, job_name=NIGHTLY)]
+    today = datetime.now(account.zone).date()
+    days = [account.first_day + timedelta(days=number) for number in range((today - account.first_day).days + 1)]
+    return _of_days(days, key=key)
 
 
 def nightly_schedule(account: Account) -> dg.ScheduleDefinition:

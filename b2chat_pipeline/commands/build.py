@@ -71,4 +71,6 @@ def _print(outcomes: "Sequence[ModelOutcome]", days: "Days | None") -> None:
         for checked in it.checks:
             if not checked.passed:
                 kind = "Failed" if checked.blocks else "Warning"
-                click.echo(f"{kind}: {checked.test.name}: {checked.failing:,} rows break it ({checked.test.place}).")
+                click.echo(
+                    f"{kind}: {checked.test.name}: rows that break it: {checked.failing:,} ({checked.test.place})."
+                )

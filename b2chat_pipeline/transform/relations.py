@@ -3,7 +3,7 @@
 Here belong statements about relations whatever they mean. Not here: models (`build.py`).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -17,6 +17,7 @@ from b2chat_pipeline.warehouse.connection import WarehouseStoppedError, named, r
 Kind = Literal["table", "view"]
 
 _KIND = "select case c.relkind when 'v' then 'view' else 'table' end from pg_class c where c.oid = to_regclass(%s)"
+_MISSING = "select name from unnest(%s::text[]) name where to_regclass(format('%%I.%%I', %s::text, name)) is null"
 _COLUMNS = """
     select attname, format_type(atttypid, atttypmod) from pg_attribute
      where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped order by attnum
@@ -79,6 +80,12 @@ def kind_of(connection: Connection, relation: Relation) -> Kind | None:
     """Whether it is a table or a view; None where it does not exist."""
     row = connection.execute(_KIND, (str(relation),)).fetchone()
     return row[0] if row else None
+
+
+def missing_in(connection: Connection, schema: str, names: Collection[str]) -> list[str]:
+    """Those of some names that no table or view of a schema has."""
+    rows = connection.execute(_MISSING, (list(names), schema))
+    return [row[0] for row in rows]
 
 
 def columns_of(connection: Connection, relation: Relation) -> dict[str, str]:
