@@ -65,7 +65,7 @@ def b2chat(home: Home, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFix
 
 
 COMMANDS: list[tuple[str, ...]] = [
-    *((), ("demo",), ("dev",), ("load",), ("db",), ("db", "upgrade"), ("simulate",)),
+    *((), ("demo",), ("dev",), ("load",), ("build",), ("db",), ("db", "upgrade"), ("simulate",)),
     ("db", "retain"),
     *(("quarantine",), ("quarantine", "list"), ("quarantine", "show"), ("quarantine", "replay")),
 ]
@@ -138,13 +138,14 @@ GOING_AWAY = [
     (("quarantine", "list"), "ops.quarantine", "quarantine", "the look into the quarantine"),
     (("quarantine", "show", "anything"), "ops.quarantine", "quarantine", "the look into the quarantine"),
     (("db", "retain"), "system_settings", "retention", "the retention of raw pages"),
+    (("build",), "system_settings", "build", "the build of the SQL models"),
 ]
 _END_THE_ONE_THAT_WAITS = """
     select pg_terminate_backend(pid) from pg_stat_activity where application_name = %s and wait_event_type = 'Lock'
 """
 
 
-@pytest.mark.parametrize(("command", "table", "purpose", "name"), GOING_AWAY, ids=["list", "show", "retain"])
+@pytest.mark.parametrize(("command", "table", "purpose", "name"), GOING_AWAY, ids=["list", "show", "retain", "build"])
 def test_a_database_that_goes_away_is_one_sentence(
     b2chat: Command, database_url: str, command: tuple[str, ...], table: LiteralString, purpose: str, name: str
 ) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 def build(environ: Mapping[str, str], *, start: str | None, end: str | None) -> bool:
     """Build all models, the incremental ones for the days from `start` to before `end`; whether all is well."""
+    from b2chat_pipeline.ingest.bookkeeping import Work, stopping
     from b2chat_pipeline.transform.project import models_folder, read_project
     from b2chat_pipeline.transform.run import run
     from b2chat_pipeline.transform.target import Target
@@ -33,13 +34,15 @@ def build(environ: Mapping[str, str], *, start: str | None, end: str | None) -> 
     days = _days(account, start, end)
     target = Target(read_project(models_folder()), {"time_zone": account.zone.key})
     models = target.project.models
+    work = Work("the build of the SQL models", again="run `b2chat build` again")
     with (
         open_warehouse(environ) as storage,
         connect(warehouse_url(storage), purpose="build") as connection,
-        progress_bar(len(models), doing="Building", unit="models") as advance,
+        stopping(work, connection),
     ):
         require_zone(connection, account.zone.key)
-        outcomes = run(connection, target, models, days, lambda _: advance(1))
+        with progress_bar(len(models), doing="Building", unit="models") as advance:
+            outcomes = run(connection, target, models, days, lambda _: advance(1))
     _print(outcomes, days)
     return all(outcome.stands for outcome in outcomes)
 

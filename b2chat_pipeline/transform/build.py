@@ -48,7 +48,8 @@ class Built:
 def build(connection: Connection, target: Target, model: Model, days: Days | None) -> Built:
     """Build a model: the days of an incremental one, or all of it. The connection is in autocommit mode.
 
-    Raises ModelError where its SQL fails, or does not keep what its schema file promises, and WarehouseStoppedError.
+    Raises ModelError where its SQL fails, or does not keep what its schema file promises, and
+    psycopg.OperationalError where the database goes away.
     """
     started = perf_counter()
     with explained(connection, model.place), connection.transaction():

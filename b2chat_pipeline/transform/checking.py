@@ -30,7 +30,7 @@ class Checked:
 def check(connection: Connection, target: Target, test: DataTest, days: Days | None) -> Checked:
     """Count the rows that break a test, of some days where rows are judged one by one, else of all.
 
-    Raises ModelError where its SQL fails, and WarehouseStoppedError.
+    Raises ModelError where its SQL fails, and psycopg.OperationalError where the database goes away.
     """
     counted = sql.SQL("select count(*) from (\n{}\n) failing").format(query(target.sql_of_test(test, days)))
     with explained(connection, test.place):

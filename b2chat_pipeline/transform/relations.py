@@ -12,7 +12,7 @@ import psycopg
 from psycopg import Connection, sql
 
 from b2chat_pipeline.transform.models import ModelError, Place
-from b2chat_pipeline.warehouse.connection import WarehouseStoppedError, named, remedy
+from b2chat_pipeline.warehouse.connection import named, remedy
 
 Kind = Literal["table", "view"]
 
@@ -55,7 +55,7 @@ class Relation:
 
 @contextmanager
 def explained(connection: Connection, place: Place) -> Iterator[None]:
-    """Trouble with a file's statement as a sentence that names the file.
+    """Trouble with a file's statement as a sentence that names the file; a database that went away is no such trouble.
 
     Only of what is wrong in a statement's text (class 42) PostgreSQL's own words hold no value of a row.
     """
@@ -63,9 +63,7 @@ def explained(connection: Connection, place: Place) -> Iterator[None]:
         yield
     except psycopg.Error as error:
         if connection.closed:
-            raise WarehouseStoppedError(
-                f"the database stopped the build with {named(error)}: {remedy(error)}, then build again."
-            ) from None
+            raise
         wrong_text = (error.sqlstate or "").startswith("42")
         reason = f"{error.diag.message_primary}; correct the file" if wrong_text else remedy(error)
         raise ModelError(f"{place}: the statement failed with {named(error)}: {reason}.") from None

@@ -35,7 +35,8 @@ def run(
 ) -> list[ModelOutcome]:
     """Build and test the models of those names; of incremental ones the days, or all where there are none.
 
-    Trouble with a model is in its outcome, not raised; what is built from it is left out. Raises WarehouseStoppedError.
+    Trouble with a model is in its outcome, not raised; what is built from it is left out. Raises
+    psycopg.OperationalError where the database goes away.
     """
     ensure_schema(connection, target.schema)
     outcomes: dict[str, ModelOutcome] = {}
