@@ -1,11 +1,13 @@
 """SQL models in a real database: what building them leaves, and what their readers see meanwhile."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from psycopg import Connection
 
 from b2chat_pipeline.warehouse.connection import connect
 from b2chat_pipeline_tests.models_support import FILES, Models, models, project_of, schema_of
@@ -225,3 +227,14 @@ def test_indexes_are_made_also_of_a_table_that_stands(words: Models, tmp_path: P
         ("CREATE INDEX daily_day_idx ON analytics.daily USING btree (day)",),
         ("CREATE UNIQUE INDEX daily_words_day_idx ON analytics.daily USING btree (words, day)",),
     ]
+
+
+def test_two_builds_of_one_model_take_turns(words: Models, database_url: str) -> None:
+    def build_often(connection: Connection) -> bool:
+        builds = [Models(words.project, connection).build(MONDAY) for _ in range(5)]
+        return all(outcome.stands for built in builds for outcome in built)
+
+    with connect(database_url, purpose="other build") as other, ThreadPoolExecutor(2) as threads:
+        assert all(threads.map(build_often, (words.connection, other)))
+
+    assert words.rows("select * from analytics.daily") == [(MONDAY, 2)]
