@@ -13,6 +13,14 @@ from b2chat_pipeline.warehouse.schema.application import (
     SystemSetting,
 )
 from b2chat_pipeline.warehouse.schema.base import Base
+from b2chat_pipeline.warehouse.schema.business import (
+    BusinessHours,
+    Calendar,
+    ConfigVersion,
+    DepartmentCalendar,
+    Holiday,
+    SlaPolicy,
+)
 from b2chat_pipeline.warehouse.schema.conversations import Chat, Message
 from b2chat_pipeline.warehouse.schema.operations import (
     ChatAbsence,
@@ -33,15 +41,20 @@ __all__ = [
     "ApiResponseLog",
     "AuditLog",
     "Base",
+    "BusinessHours",
+    "Calendar",
     "Chat",
     "ChatAbsence",
     "ChatChange",
+    "ConfigVersion",
     "Contact",
     "ContractDrift",
     "Department",
+    "DepartmentCalendar",
     "EffectivenessAnalysis",
     "ErrorLog",
     "ExportLog",
+    "Holiday",
     "HourLoad",
     "LedgerEntry",
     "Message",
@@ -49,6 +62,7 @@ __all__ = [
     "Notification",
     "QuarantinedRecord",
     "RequestBudget",
+    "SlaPolicy",
     "SyncCheckpoint",
     "SyncLog",
     "SyncState",
