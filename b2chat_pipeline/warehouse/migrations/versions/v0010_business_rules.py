@@ -1,5 +1,7 @@
 """Business time and promises as data: what was configured in which versions, and what SQL reads of it."""
 
+from datetime import datetime
+
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
@@ -24,7 +26,7 @@ def upgrade() -> None:
     op.execute(_DEFAULT_POLICY)
 
 
-def _validity() -> tuple[sa.Column[object], sa.Column[object]]:
+def _validity() -> tuple[sa.Column[datetime], sa.Column[datetime]]:
     instant = sa.DateTime(timezone=True)
     return (
         sa.Column("valid_from", instant, nullable=True, comment=_VALID_FROM),
