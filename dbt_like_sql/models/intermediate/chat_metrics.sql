@@ -12,7 +12,8 @@
 ) }}
 
 -- B2Chat's own words for the status of a chat; any other is not judged.
-{% set closed_words = "('CLOSED', 'COMPLETING_POLL', 'COMPLETED_POLL', 'ABANDONED_POLL', 'CLOSED_BY_CONTACT', 'LEFT_BY_CONTACT')" %}
+{% set closed_words =
+    "('CLOSED', 'CLOSED_BY_CONTACT', 'LEFT_BY_CONTACT', 'COMPLETING_POLL', 'COMPLETED_POLL', 'ABANDONED_POLL')" %}
 {% set open_words = "('BOT_CHATTING', 'OPENED', 'PICKED_UP', 'RESPONDED_BY_AGENT')" %}
 
 with chosen as (
@@ -160,9 +161,9 @@ history as (
         bool_or(
             changes.field = 'status' and 'BOT_CHATTING' in (upper(btrim(changes.old)), upper(btrim(changes.new)))
         ) as passed_bot,
-        (array_agg(case when changes.was_closed is not true then changes.seen_before end order by changes.seen_at) filter (
-            where changes.was_closed or changes.became_closed
-        ))[1] as first_closed_after_at,
+        (array_agg(
+            case when changes.was_closed is not true then changes.seen_before end order by changes.seen_at
+        ) filter (where changes.was_closed or changes.became_closed))[1] as first_closed_after_at,
         (array_agg(
             case when changes.was_closed then changes.seen_before else changes.seen_at end order by changes.seen_at
         ) filter (where changes.was_closed or changes.became_closed))[1] as first_closed_by_at
