@@ -114,6 +114,29 @@ def retain(*, dry_run: bool) -> None:
     run(_environ(), dry_run=dry_run)
 
 
+@cli.group()
+def config() -> None:
+    """Business calendars, departments and targets."""
+
+
+@config.command("apply")
+@click.option("--restate", is_flag=True, help="Let it hold for the past too: numbers already reported may change.")
+@click.option("--user", metavar="EMAIL", help="Whose change this is in the books; an administrator's address.")
+def apply_config(*, restate: bool, user: str | None) -> None:
+    """Apply the YAML file that B2CHAT_CONFIG names. What is new in it becomes a new version."""
+    from b2chat_pipeline.commands.config import apply
+
+    apply(_environ(), restate=restate, user=user)
+
+
+@config.command("show")
+def show_config() -> None:
+    """Show what holds, in which versions."""
+    from b2chat_pipeline.commands.config import show
+
+    show(_environ())
+
+
 @cli.group(short_help="Records that do not fit the tables.")
 def quarantine() -> None:
     """Records that do not fit the tables: what they are, and trying again."""

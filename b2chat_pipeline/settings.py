@@ -60,6 +60,11 @@ VARIABLES = (
         "Administrators, separated by commas; they own manual loads and get notices.",
         stored=True,
     ),
+    Variable(
+        "B2CHAT_CONFIG",
+        "YAML file with business calendars, departments and targets: what `b2chat config apply` applies.",
+        "config.yaml",
+    ),
     Variable("B2CHAT_DATABASE_URL", "The warehouse, any PostgreSQL 15 or newer. Unset: the embedded server."),
     Variable("DAGSTER_DATABASE_URL", "Dagster's own database, best on the same server. Unset: the embedded server."),
     Variable("B2CHAT_DATA_DIR", "Folder of the embedded PostgreSQL and of logs.", ".b2chat"),
@@ -119,6 +124,11 @@ def read_storage(environ: Mapping[str, str]) -> Storage:
         database_url=_database_url("B2CHAT_DATABASE_URL", environ),
         dagster_database_url=_database_url("DAGSTER_DATABASE_URL", environ),
     )
+
+
+def read_configuration_file(environ: Mapping[str, str]) -> Path:
+    """Where the configuration of business time and targets is."""
+    return Path(_value("B2CHAT_CONFIG", environ, {})).expanduser().absolute()
 
 
 def read_admin_emails(environ: Mapping[str, str], stored: Mapping[str, str] | None = None) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ ALLOWED: dict[str, set[str]] = {
     "simulator": set(),
     "ingest": {"settings", "windows", "policy", "b2chat", "warehouse"},
     "transform": {"settings", "windows", "policy", "warehouse"},
+    "operations": {"settings", "windows", "policy", "warehouse", "ingest"},
     "partitions": {"settings", "windows", "policy"},
     "resources": {"settings", "windows", "policy", "b2chat", "warehouse", "ingest", "partitions"},
     "instance": {"settings", "warehouse"},

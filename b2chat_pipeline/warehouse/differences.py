@@ -28,10 +28,11 @@ _ROWS_AT_ONCE = 2_000
 # Selected to pair rows, to name them and to judge what they tell.
 _NOT_COMPARED = {"key", "id", "read_at"}
 
+# Without last_seen_at no page told of it: it was configured.
 _DEPARTMENTS: LiteralString = """
     select name as key, id, last_seen_at
       from departments
-     where name = any(%(keys)s) or last_seen_at is null or (last_seen_at >= %(start)s and last_seen_at < %(end)s)
+     where name = any(%(keys)s) or (last_seen_at >= %(start)s and last_seen_at < %(end)s)
      order by name collate "C"
 """
 _AGENTS: LiteralString = """

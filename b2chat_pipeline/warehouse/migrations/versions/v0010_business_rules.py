@@ -137,21 +137,18 @@ def _department_calendars() -> None:
     )
 
 
-# PL/pgSQL, since it keeps the plan between calls: a rebuild calls this for every clock of every chat.
+# PL/pgSQL keeps the plan between calls, and is told to: a rebuild calls these for every clock of every chat, and to
+# plan takes longer than to run. No opening lasts 25 hours or more: so the index finds the first that matters.
 _BUSINESS_SECONDS = """
 create function ops.business_seconds(of_calendar text, from_at timestamptz, to_at timestamptz) returns numeric
-language plpgsql stable strict parallel safe as $$
+language plpgsql stable strict parallel safe set plan_cache_mode = force_generic_plan as $$
 begin
     return (
         select coalesce((
-            select sum(extract(epoch from upper(open.span) - lower(open.span)))
-              from (
-                select tstzrange(h.opens_at, h.closes_at) * tstzrange(from_at, to_at) as span
-                  from ops.business_hours h
-                 where h.calendar = of_calendar
-                   -- No opening lasts longer: this lets the index find the first one that matters.
-                   and h.opens_at > from_at - interval '25 hours' and h.opens_at < to_at and h.closes_at > from_at
-              ) open
+            select extract(epoch from sum(least(h.closes_at, to_at) - greatest(h.opens_at, from_at)))
+              from ops.business_hours h
+             where h.calendar = of_calendar
+               and h.opens_at > from_at - interval '25 hours' and h.opens_at < to_at and h.closes_at > from_at
         ), 0)
           from ops.calendars c
          where c.calendar = of_calendar and c.known_from <= from_at and from_at <= to_at and to_at <= c.known_until
@@ -164,7 +161,7 @@ comment on function ops.business_seconds is
 
 _NEXT_OPENING = """
 create function ops.next_opening(of_calendar text, from_at timestamptz) returns timestamptz
-language plpgsql stable strict parallel safe as $$
+language plpgsql stable strict parallel safe set plan_cache_mode = force_generic_plan as $$
 begin
     return (
         select greatest(h.opens_at, from_at)
@@ -183,7 +180,8 @@ comment on function ops.next_opening is
 _DEFAULT_POLICY = """
 insert into ops.config_versions (kind, name, version, content) values (
     'sla policy', 'default', 1,
-    '{"targets": {"pickup": 120, "first_response": 300, "resolution": 7200}, "in_business_hours": false}'
+    '{"targets": {"pickup": 120, "first_response": 300, "resolution": 7200}, "in_business_hours": false,
+      "priority": null, "channel": null}'
 );
 insert into ops.sla_policies (policy, version, clock, target_seconds, in_business_hours) values
     ('default', 1, 'pickup', 120, false),
