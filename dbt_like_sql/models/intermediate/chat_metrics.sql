@@ -378,7 +378,10 @@ select
     replies.customer_wait_seconds,
     replies.customer_wait_seconds / nullif(timed.resolution_seconds, 0) as customer_wait_share,
     spoken.touches,
-    case when directed.is_closed then spoken.touches = 1 and coalesce(history.reopens, 0) = 0 end as is_one_touch,
+    case
+        when directed.is_closed and directed.has_messages
+            then spoken.touches = 1 and coalesce(history.reopens, 0) = 0
+    end as is_one_touch,
     case
         when not directed.is_closed then null
         when directed.picked_up_at is not null then false
