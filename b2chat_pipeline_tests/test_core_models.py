@@ -96,6 +96,8 @@ RULES = Rules(
 # Where something turns: targets, windows, lunch breaks, days.
 EDGES = (0, 1, 30, 31, 60, 61, 100, 120, 121, 200, 300, 301, 3600, 3601, 7200, 86_399, 86_400, 86_401, 90_000)
 AFTERWARDS = st.sampled_from(EDGES) | st.integers(-300, 600_000)
+# From one moment of a chat to another, so that they often meet.
+APART = st.sampled_from((0, 0, 0, 0, 0, 1, -1, 60, -60, 61, 86_400, -86_400, 86_401))
 WORDS = ("CLOSED", "COMPLETED_POLL", "COMPLETING_POLL", "ABANDONED_POLL", "LEFT_BY_CONTACT", "CLOSED_BY_CONTACT")
 STATUSES = (*WORDS, "OPENED", "PICKED_UP", "RESPONDED_BY_AGENT", "BOT_CHATTING", "PARKED")
 TEXTS = (None, "", "hola", "¿Algo más?", "really?", "5", " 3\n", "10", "٣", "👍🏽")
@@ -103,9 +105,16 @@ START = new_york(2025, 3, 6).astimezone(UTC)
 
 
 @st.composite
-def messages(draw: st.DrawFn, created: datetime) -> Message:
+def moments(draw: st.DrawFn, created: datetime) -> st.SearchStrategy[datetime]:
+    """Instants of one chat: some, and what lies about them."""
+    some = draw(st.lists(AFTERWARDS, min_size=1, max_size=3))
+    return st.builds(lambda one, apart: created + timedelta(seconds=one + apart), st.sampled_from((0, *some)), APART)
+
+
+@st.composite
+def messages(draw: st.DrawFn, moment: st.SearchStrategy[datetime]) -> Message:
     return Message(
-        at=created + timedelta(seconds=draw(AFTERWARDS)),
+        at=draw(moment),
         incoming=draw(st.booleans()),
         text=draw(st.sampled_from(TEXTS)),
         broadcasted=draw(st.sampled_from((False, False, False, None, True))),
@@ -131,7 +140,8 @@ def histories(draw: st.DrawFn, created: datetime) -> tuple[Change, ...]:
 def chats(draw: st.DrawFn) -> Chat:
     created = START + timedelta(seconds=draw(st.integers(0, 14 * 86_400)))
     opened = draw(st.sampled_from((created, created, created + timedelta(seconds=40), None)))
-    clock = st.none() | AFTERWARDS.map(lambda seconds: created + timedelta(seconds=seconds))
+    moment = draw(moments(created))
+    clock = st.none() | moment | moment | moment
     return Chat(
         key="",
         created=created,
@@ -145,7 +155,7 @@ def chats(draw: st.DrawFn) -> Chat:
         department=draw(st.sampled_from((None, "Ventas", "Ayuda ☎"))),
         available=draw(st.sampled_from((None, True, False))),
         tags=draw(st.sampled_from(((), ("Pedido ☂", "o'clock"), ('"', "\\")))),
-        messages=tuple(draw(st.lists(messages(created), max_size=7))),
+        messages=tuple(draw(st.lists(messages(moment), max_size=7))),
         history=draw(histories(created)),
     )
 
