@@ -114,12 +114,12 @@ def retain(*, dry_run: bool) -> None:
     run(_environ(), dry_run=dry_run)
 
 
-@cli.group()
+@cli.group(short_help="Business calendars, departments and targets.")
 def config() -> None:
     """Business calendars, departments and targets."""
 
 
-@config.command("apply")
+@config.command("apply", short_help="Apply the file that B2CHAT_CONFIG names.")
 @click.option("--restate", is_flag=True, help="Let it hold for the past too: numbers already reported may change.")
 @click.option("--user", metavar="EMAIL", help="Whose change this is in the books; an administrator's address.")
 def apply_config(*, restate: bool, user: str | None) -> None:
@@ -129,7 +129,7 @@ def apply_config(*, restate: bool, user: str | None) -> None:
     apply(_environ(), restate=restate, user=user)
 
 
-@config.command("show")
+@config.command("show", short_help="Show what holds, in which versions.")
 def show_config() -> None:
     """Show what holds, in which versions."""
     from b2chat_pipeline.commands.config import show

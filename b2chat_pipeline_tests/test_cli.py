@@ -67,6 +67,7 @@ def b2chat(home: Home, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFix
 COMMANDS: list[tuple[str, ...]] = [
     *((), ("demo",), ("dev",), ("load",), ("build",), ("db",), ("db", "upgrade"), ("simulate",)),
     ("db", "retain"),
+    *(("config",), ("config", "apply"), ("config", "show")),
     *(("quarantine",), ("quarantine", "list"), ("quarantine", "show"), ("quarantine", "replay")),
 ]
 
@@ -86,7 +87,7 @@ def test_every_command_explains_itself(b2chat: Command, command: tuple[str, ...]
     assert len(said.output.splitlines()) > 4
 
 
-@pytest.mark.parametrize("group", [(), ("db",), ("quarantine",)], ids=" ".join)
+@pytest.mark.parametrize("group", [(), ("db",), ("config",), ("quarantine",)], ids=" ".join)
 def test_a_list_of_commands_cuts_no_sentence(b2chat: Command, group: tuple[str, ...]) -> None:
     _, commands = b2chat(*group, "--help").output.split("Commands:\n")
 

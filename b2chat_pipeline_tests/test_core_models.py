@@ -104,7 +104,6 @@ TEXTS = (None, "", "hola", "¿Algo más?", "really?", "5", " 3\n", "10", "٣", "
 START = new_york(2025, 3, 6).astimezone(UTC)
 
 
-@st.composite
 def moments(draw: st.DrawFn, created: datetime) -> st.SearchStrategy[datetime]:
     """Instants of one chat: some, and what lies about them."""
     some = draw(st.lists(AFTERWARDS, min_size=1, max_size=3))
@@ -140,7 +139,7 @@ def histories(draw: st.DrawFn, created: datetime) -> tuple[Change, ...]:
 def chats(draw: st.DrawFn) -> Chat:
     created = START + timedelta(seconds=draw(st.integers(0, 14 * 86_400)))
     opened = draw(st.sampled_from((created, created, created + timedelta(seconds=40), None)))
-    moment = draw(moments(created))
+    moment = moments(draw, created)
     clock = st.none() | moment | moment | moment
     return Chat(
         key="",

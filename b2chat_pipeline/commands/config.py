@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from b2chat_pipeline.commands.databases import open_databases
+from b2chat_pipeline.commands.databases import open_databases, open_warehouse
 from b2chat_pipeline.settings import read_account, read_admin_emails, read_configuration_file
+from b2chat_pipeline.warehouse.location import warehouse_url
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -30,7 +31,7 @@ def apply(environ: Mapping[str, str], *, restate: bool, user: str | None) -> Non
     zone = read_account(environ).zone
     configuration = read_configuration(read_configuration_file(environ))
     now = datetime.now(UTC)
-    with _connected(environ) as connection:
+    with open_databases(environ) as databases, _connected(databases.warehouse) as connection:
         hold_zone(connection, zone.key, now=now)
         ensure_users(connection, read_admin_emails(environ, stored_settings(connection)), now=now)
         account = Account(AccountClock(zone), user_id(connection, user), now)
@@ -43,13 +44,13 @@ def apply(environ: Mapping[str, str], *, restate: bool, user: str | None) -> Non
 
 
 def show(environ: Mapping[str, str]) -> None:
-    """Print every version that counts."""
+    """Print every version that counts. Raises DatabaseError where no warehouse was ever made."""
     from rich.console import Console
     from rich.table import Table
 
     zone = read_account(environ).zone
     table = Table(*_HEADINGS)
-    with _connected(environ) as connection:
+    with open_warehouse(environ) as warehouse, _connected(warehouse_url(warehouse)) as connection:
         for kind, name, version, valid_from, valid_to, content in connection.execute(
             "select kind, name, version, valid_from, valid_to, content::text from ops.config_versions"
             " where replaced_at is null order by kind, name, version"
@@ -61,15 +62,11 @@ def show(environ: Mapping[str, str]) -> None:
 
 
 @contextmanager
-def _connected(environ: Mapping[str, str]) -> "Iterator[Connection]":
+def _connected(url: str) -> "Iterator[Connection]":
     """A connection to the warehouse. Raises WarehouseStoppedError where PostgreSQL goes away."""
     from b2chat_pipeline.ingest.bookkeeping import Work, stopping
     from b2chat_pipeline.warehouse.connection import connect
 
     work = Work("the configuration", again="run this again")
-    with (
-        open_databases(environ) as databases,
-        connect(databases.warehouse, purpose="configuration") as connection,
-        stopping(work, connection),
-    ):
+    with connect(url, purpose="configuration") as connection, stopping(work, connection):
         yield connection
