@@ -72,6 +72,7 @@ class Chat:
     department: str | None = None
     available: bool | None = True
     tags: tuple[str, ...] = ()
+    time_flags: tuple[str, ...] = ()
     messages: tuple[Message, ...] = ()
     history: tuple[Change, ...] = ()
 
@@ -212,6 +213,7 @@ def metrics_of(chat: Chat, rules: Rules) -> Row:
         "direction_basis": basis,
         "has_messages": bool(told(chat)),
         "clock_anomalies": list(_anomalies(chat)),
+        "has_uncertain_time": bool(chat.time_flags),
         "calendar": rules.calendar_of(chat),
         **_arrival(chat, rules),
         **_durations(chat, rules),

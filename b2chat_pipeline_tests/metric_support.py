@@ -39,12 +39,12 @@ def store(connection: Connection, chats: Iterable[Chat]) -> None:
 def _store(cursor: Any, chat: Chat) -> None:  # noqa: ANN401 - a cursor of whatever rows
     cursor.execute(
         "insert into chats (id, b2chat_id, provider, status, raw_status, priority, department_id, is_agent_available,"
-        " tags, created_at, opened_at, picked_up_at, response_at, closed_at, row_hash, read_at)"
-        " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, '', %s)",
+        " tags, created_at, opened_at, picked_up_at, response_at, closed_at, time_flags, row_hash, read_at)"
+        " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, '', %s)",
         (
             *(chat.key, f"b-{chat.key}", chat.provider, chat_status(chat.raw_status), chat.raw_status, chat.priority),
             *(chat.department, chat.available, list(chat.tags), chat.created, chat.opened, chat.picked_up),
-            *(chat.response, chat.closed, chat.created),
+            *(chat.response, chat.closed, list(chat.time_flags), chat.created),
         ),
     )
     cursor.executemany(
@@ -104,7 +104,12 @@ def stored_chats(connection: Connection) -> list[Chat]:
         Chat(
             *(row["id"], row["created_at"], row["raw_status"], row["opened_at"], row["picked_up_at"]),
             *(row["response_at"], row["closed_at"], row["provider"], row["priority"], row["department"]),
-            *(row["is_agent_available"], tuple(row["tags"]), tuple(messages.get(row["id"], ()))),
+            *(
+                row["is_agent_available"],
+                tuple(row["tags"]),
+                tuple(row["time_flags"]),
+                tuple(messages.get(row["id"], ())),
+            ),
             tuple(changes.get(row["id"], ())),
         )
         for row in _rows(connection, f"{query} where not c.is_deleted")

@@ -16,6 +16,8 @@ from b2chat_pipeline.windows import AccountClock
 from b2chat_pipeline_tests.command_support import home_in
 from b2chat_pipeline_tests.dagster_support import PROJECT, account_environment
 
+pytestmark = pytest.mark.any_postgres
+
 BOGOTA = AccountClock(ZoneInfo("America/Bogota"))
 NOW = datetime(2025, 3, 12, 18, tzinfo=UTC)
 NEXT_DAY = datetime(2025, 3, 13, 5, tzinfo=UTC)
@@ -220,7 +222,6 @@ def test_applying_again_moves_the_horizon(warehouse: Connection) -> None:
     ]
 
 
-@pytest.mark.any_postgres
 def test_the_commands_apply_and_show(database_url: str, server_directory: Path) -> None:
     settings = account_environment("http://127.0.0.1:1", database_url)
     settings |= {"DAGSTER_DATABASE_URL": database_url, "PYTHONPATH": str(PROJECT)}

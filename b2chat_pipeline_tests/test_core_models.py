@@ -193,7 +193,7 @@ def warehouse(postgres_server: PostgresServer) -> Iterator[Warehouse]:
         yield Warehouse(connection, NEW_YORK.key)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(made=st.lists(chats(), min_size=1, max_size=8))
 def test_any_chats_are_measured_as_the_reference_measures_them(warehouse: Warehouse, made: list[Chat]) -> None:
     keyed = [replace(chat, key=f"chat-{number}") for number, chat in enumerate(made)]
@@ -215,6 +215,7 @@ def account(postgres_server: PostgresServer) -> Iterator[Warehouse]:
             yield Warehouse(connection, world.zone.key)
 
 
+@pytest.mark.any_postgres
 def test_a_loaded_account_is_measured_as_the_reference_measures_it(account: Warehouse) -> None:
     default = Policy("default", 1, {"pickup": 120, "first_response": 300, "resolution": 7200})
 
@@ -223,6 +224,7 @@ def test_a_loaded_account_is_measured_as_the_reference_measures_it(account: Ware
     account.check(stored_chats(account.connection), Rules(ZoneInfo(account.zone), policies=[default]))
 
 
+@pytest.mark.any_postgres
 def test_days_built_one_by_one_are_what_building_all_makes(account: Warehouse) -> None:
     build_core(account.connection, account.zone)
     whole = measured(account.connection), turns(account.connection)
@@ -234,6 +236,7 @@ def test_days_built_one_by_one_are_what_building_all_makes(account: Warehouse) -
     assert (measured(account.connection), turns(account.connection)) == whole
 
 
+@pytest.mark.any_postgres
 def test_a_chat_that_was_deleted_leaves_both_models_with_its_day(account: Warehouse) -> None:
     build_core(account.connection, account.zone)
     day = Days(date(2025, 3, 4), date(2025, 3, 4))

@@ -52,6 +52,8 @@ def chat_of(key: str, text: str, zone: ZoneInfo) -> Chat:
             history.append(Change(what, old, new, created + after(change[4]), created + after(change[5])))
         elif part == "no agent":
             facts["available"] = False
+        elif what == "flag":
+            facts["time_flags"] = (value,)
         elif what in CLOCKS:
             facts[CLOCKS[what]] = created + after(value)
         else:
