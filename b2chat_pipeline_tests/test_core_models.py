@@ -204,6 +204,34 @@ def test_any_chats_are_measured_as_the_reference_measures_them(warehouse: Wareho
     warehouse.check(keyed, RULES)
 
 
+def test_a_new_target_leaves_verdicts_of_the_past_and_restating_changes_them(database_url: str) -> None:
+    clock, created = AccountClock(NEW_YORK), new_york(2025, 3, 10, 9).astimezone(UTC)
+    stricter = "sla: [{policy: default, targets: {pickup: 60, first_response: 300, resolution: 7200}}]"
+    picked = created + timedelta(seconds=90)
+    old = Chat("old", created, "PICKED_UP", created, picked, messages=(Message(created, incoming=True),))
+    new = replace(
+        old, key="new", **{name: getattr(old, name) + timedelta(days=7) for name in ("created", "opened", "picked_up")}
+    )
+
+    def verdicts() -> dict[str, tuple[int, bool]]:
+        build_core(connection, NEW_YORK.key)
+        return {key: (row["sla_pickup_version"], row["sla_pickup_met"]) for key, row in measured(connection).items()}
+
+    with connect(database_url, purpose="test") as connection:
+        ensure_users(connection, (), now=created)
+        store(connection, [old, new])
+        before = verdicts()
+        account = Account(clock, SYSTEM_USER, created + timedelta(days=1))
+        apply(connection, parse(stricter.encode()), account)
+        after = verdicts()
+        apply(connection, parse(stricter.encode()), account, restate=True)
+        restated = verdicts()
+
+    assert before == {"old": (1, True), "new": (1, True)}
+    assert after == {"old": (1, True), "new": (2, False)}
+    assert restated == {"old": (3, False), "new": (3, False)}
+
+
 @pytest.fixture(scope="module")
 def account(postgres_server: PostgresServer) -> Iterator[Warehouse]:
     """Some days of an invented account, loaded as any account is."""
