@@ -233,6 +233,7 @@ def test_the_commands_apply_and_show(database_url: str, server_directory: Path) 
     assert (told.status, shown.status) == (0, 0), (told, shown)
     assert "calendar default: from 2024-01-01 on." in told.output
     assert "sla policy urgent: for all time." in told.output
+    assert told.output.endswith("once they are built again: `b2chat build`.\n")
     assert "Soporte Técnico" in shown.output
     with connect(database_url, purpose="test") as connection:
         assert rows(connection, "select user_email from audit_logs where event_type = 'settings.update'") == [

@@ -41,6 +41,8 @@ def apply(environ: Mapping[str, str], *, restate: bool, user: str | None) -> Non
         click.echo(f"{change.kind} {change.name}: {f'from {begins:%Y-%m-%d} on' if begins else 'for all time'}.")
     if not changes:
         click.echo("Nothing changed.")
+    elif any(change.valid_from is None or change.valid_from <= now for change in changes):
+        click.echo("Days that are measured already say so once they are built again: `b2chat build`.")
 
 
 def show(environ: Mapping[str, str]) -> None:
