@@ -1,6 +1,7 @@
-{{ config(materialized='view') }}
 -- A row per chat, dimension and value: what a chat counts for. A value of NULL: the chat has none.
 -- A chat counts once for each of its tags, and in department_tree once for its department and each one above it.
+{{ config(materialized='view') }}
+
 select chat.chat_id, chat.created_day, place.dimension, place.value
   from {{ ref('chat_metrics') }} as chat
  cross join lateral (
@@ -8,7 +9,7 @@ select chat.chat_id, chat.created_day, place.dimension, place.value
         ('account', null),
         ('agent', chat.agent_id),
         ('department', chat.department_id),
-        ('channel', chat.provider::text),
+        ('channel', chat.provider),
         ('alias', chat.alias)
  ) as place (dimension, value)
  union all

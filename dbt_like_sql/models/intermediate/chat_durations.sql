@@ -1,6 +1,7 @@
-{{ config(materialized='view') }}
 -- A row per chat, duration and form; of next_reply and next_agent_reply a row per customer turn.
 -- Waiting for an answer is asked of inbound chats only, the customer's first reply only of the others.
+{{ config(materialized='view') }}
+
 with chat_forms as (
     select chat.chat_id, chat.created_day, chat.is_closed, duration.metric, duration.form, duration.seconds
       from {{ ref('chat_metrics') }} as chat

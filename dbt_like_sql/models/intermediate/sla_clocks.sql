@@ -1,6 +1,7 @@
-{{ config(materialized='view') }}
 -- A row per inbound chat and clock under a policy, as stamped when the chat was measured. is_met is NULL while the
 -- clock runs, and where nothing can be said: closed within the target without the clock's end, or times not known.
+{{ config(materialized='view') }}
+
 select chat.chat_id, chat.created_day, chat.department_id, chat.agent_id, chat.provider, chat.alias, chat.priority,
        chat.is_closed, chat.calendar, clock.clock, clock.policy, clock.policy_version, clock.started_at, clock.ended_at,
        clock.target_seconds, clock.in_business_time, clock.elapsed_seconds, clock.is_met

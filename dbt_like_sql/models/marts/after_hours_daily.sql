@@ -1,8 +1,9 @@
-{{ config(materialized='incremental', incremental_strategy='delete+insert', unique_key='created_day',
-          indexes=[{'columns': ['created_day']}]) }}
 -- A row per creation day and dimensions. Population: inbound chats created that day. n is those whose calendar is known;
 -- outside_hours_share = outside_hours / n. Waiting is from the creation to the next opening, of those outside hours.
 -- A day depends on the chats created that day only.
+{{ config(materialized='incremental', incremental_strategy='delete+insert', unique_key='created_day',
+          indexes=[{'columns': ['created_day']}]) }}
+
 with arrivals as (
     select created_day, department_id, provider,
            count(*) as chats,

@@ -1,8 +1,9 @@
-{{ config(materialized='table') }}
 -- A row per agent and week of creation, Monday to Sunday, account-local; weeks are named by their Monday.
 -- Population: chats created that week, by their agent now; first response and SLA of the inbound ones. Each figure
 -- stands beside the number of chats it is made of, each share with Wilson's bounds at 95 % (1.96 standard errors).
 -- A week depends on its seven days, hence a plain table.
+{{ config(materialized='table') }}
+
 with agents as (
     select agent_id, date_trunc('week', created_day::timestamp)::date as week,
            count(*) as chats,

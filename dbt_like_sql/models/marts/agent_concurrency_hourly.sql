@@ -1,8 +1,9 @@
-{{ config(materialized='table') }}
 -- A row per agent and account-local hour, from the agent's first pick-up to the newest loaded hour: how many chats the
 -- agent had in hand (picked up and not closed), and in how much of the hour somebody wrote in one of them.
 -- Population: chats by their agent now; of a chat that was handed over, the earlier agents' part is not known.
 -- An hour depends on all chats picked up before its end, hence a plain table.
+{{ config(materialized='table') }}
+
 with held as (
     select chat.agent_id, chat.picked_up_at as began_at,
            least(case when chat.is_closed then chat.closed_at end, loads.loaded_until) as ended_at,

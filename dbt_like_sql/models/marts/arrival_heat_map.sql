@@ -1,6 +1,7 @@
-{{ config(materialized='table') }}
 -- A row per month of creation, weekday and hour, account-local: all 168 cells of every month that had a chat.
 -- Population: inbound chats created in the cell. A month depends on all its days, hence a plain table.
+{{ config(materialized='table') }}
+
 with chats as (
     select date_trunc('month', created_day)::date as month,
            extract(isodow from created_day)::integer as weekday,

@@ -1,7 +1,8 @@
-{{ config(materialized='table') }}
 -- A row per account-local day, dimension and value with open chats at the day's end, up to the last day loaded whole.
 -- Population and limits as in backlog_hourly; here with the exact distribution of ages, which cannot be added up.
 -- A day depends on all chats created before its end, hence a plain table.
+{{ config(materialized='table') }}
+
 with open_days as (
     select life.department_id, life.provider, (day.day)::date as day,
            ((day.day)::date + 1)::timestamp at time zone '{{ var("time_zone") }}' as day_end, life.began_at, life.ended_at
@@ -19,7 +20,7 @@ ages as (
     select day, place.dimension, place.value, extract(epoch from day_end - began_at)::double precision as age_seconds
       from open_days
      cross join lateral (
-        values ('account', null), ('department', department_id), ('channel', provider::text)
+        values ('account', null), ('department', department_id), ('channel', provider)
      ) as place (dimension, value)
      where ended_at > day_end
 ),

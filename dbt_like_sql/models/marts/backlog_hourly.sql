@@ -1,7 +1,8 @@
-{{ config(materialized='table') }}
 -- A row per account-local hour, department and provider with open chats at the hour's end, up to the newest loaded hour.
 -- Population: chats created by then and not closed by then, as known now. A reopened chat counts as open throughout.
 -- An hour depends on all chats created before its end, hence a plain table.
+{{ config(materialized='table') }}
+
 with ages as (
     select life.department_id, life.provider, age.age,
            life.began_at + age.lower as began_at,

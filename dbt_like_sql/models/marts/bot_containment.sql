@@ -1,9 +1,10 @@
-{{ config(materialized='incremental', incremental_strategy='delete+insert', unique_key='created_day',
-          indexes=[{'columns': ['created_day']}]) }}
 -- A row per creation day, channel and line. Population on both sides: chats created that day that were seen in the bot.
 -- containment = contained / (contained + handed_over); contained: closed and never picked up by a person. Chats whose
 -- time with the bot fell between two reads are not seen; those still in hand are n_open.
 -- A day depends on the chats created that day only.
+{{ config(materialized='incremental', incremental_strategy='delete+insert', unique_key='created_day',
+          indexes=[{'columns': ['created_day']}]) }}
+
 select created_day, provider, alias,
        count(*) as chats,
        count(*) filter (where picked_up_at is null and is_closed) as contained,

@@ -1,9 +1,10 @@
-{{ config(materialized='table') }}
 -- A row per account-local day of sending, channel and line. Population: broadcast messages that chats tell of. The API
 -- tells a broadcast only inside a chat, and no campaign: who never had a chat afterwards is not seen, so reply shares
 -- are of what is seen and too high for the campaign. A reply is the contact's first message after it in that chat.
 -- n_* are the sends whose period is over by the newest loaded hour, or that were answered within it.
 -- A day depends on chats created later, hence a plain table.
+{{ config(materialized='table') }}
+
 with sends as (
     select message.timestamp as sent_at, chat.chat_id, chat.contact_id, chat.provider, chat.alias, chat.created_at,
            loads.loaded_until,

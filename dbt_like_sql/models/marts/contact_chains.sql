@@ -1,7 +1,8 @@
-{{ config(materialized='table') }}
 -- A row per chain: chats of one contact of which each was created less than 72 hours after the one before ("an issue").
 -- Population: all chats of known contacts, whoever began them. is_complete: by the newest loaded hour no chat can join.
 -- Depends on all days, hence a plain table.
+{{ config(materialized='table') }}
+
 with steps as (
     select contact_id, chat_id, created_at, created_day,
            created_at < lag(created_at) over contact + interval '72 hours' as continues

@@ -1,8 +1,9 @@
-{{ config(materialized='table') }}
 -- A row per month of the first inbound chat (the cohort) and month after it: who of the cohort wrote again.
 -- Population: contacts whose first inbound chat was created in the cohort's month; a chat of month_number months later
 -- counts. is_complete: the month was over by the newest loaded hour; until then the share may grow.
 -- Depends on all days, hence a plain table.
+{{ config(materialized='table') }}
+
 with months as (
     select distinct contact_id, date_trunc('month', created_day::timestamp)::date as month
       from {{ ref('chat_metrics') }}

@@ -1,7 +1,8 @@
-{{ config(materialized='table') }}
 -- A row per period (7, 30 and 90 days before the newest loaded hour): the share of chats that the busiest tenth of its
 -- contacts caused; a tenth is rounded up to whole contacts. Population: contacts with a chat in the period.
 -- Depends on all days, hence a plain table.
+{{ config(materialized='table') }}
+
 with counted as (
     select period.days, frequency.contact_id, period.chats,
            row_number() over (partition by period.days order by period.chats desc, frequency.contact_id) as place,

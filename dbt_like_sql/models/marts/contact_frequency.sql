@@ -1,6 +1,7 @@
-{{ config(materialized='table') }}
 -- A row per contact with a chat: how often the contact wrote or was written to up to the newest loaded hour.
 -- Population: all chats of known contacts, whoever began them. Depends on all days, hence a plain table.
+{{ config(materialized='table') }}
+
 select chat.contact_id, loads.loaded_until,
        count(*) as chats,
        count(*) filter (where chat.created_at >= loads.loaded_until - interval '168 hours') as chats_7_days,

@@ -1,8 +1,9 @@
-{{ config(materialized='view') }}
 -- A row per entity and hour that was ever loaded; of chats and contacts also the hours between that never were.
 -- expected: records the newest load of the hour received for it, each once; loaded: those that the tables hold since, as
 -- told or newer; the rest is in quarantine. late: rows that came after the hour's first load. Hours of contacts are those
 -- of their last update, and of the chats that told of them.
+{{ config(materialized='view') }}
+
 with loads as (
     select entity, hour_start, loaded_at, inserted, quarantined,
            received - repeated - outside as expected,

@@ -1,8 +1,9 @@
-{{ config(materialized='incremental', incremental_strategy='delete+insert', unique_key='created_day',
-          indexes=[{'columns': ['created_day']}]) }}
 -- A row per creation day of the chat, department, channel and direction of the message. Population: messages of chats
 -- created that day, as far as messages are told and not superseded. media_share = (images + files) / messages.
 -- A day depends on the chats created that day and their messages only.
+{{ config(materialized='incremental', incremental_strategy='delete+insert', unique_key='created_day',
+          indexes=[{'columns': ['created_day']}]) }}
+
 with chats as (
     select chat_id, created_day, department_id, provider
       from {{ ref('chat_metrics') }}

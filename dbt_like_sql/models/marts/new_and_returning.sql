@@ -1,7 +1,8 @@
-{{ config(materialized='table') }}
 -- A row per creation day, channel and direction: chats that were their contact's first one ever, and others.
 -- Population: chats created that day. "Ever" begins with the first day that was loaded.
 -- A day depends on all days before it, hence a plain table.
+{{ config(materialized='table') }}
+
 with ordered as (
     select created_day, provider, direction, contact_id,
            row_number() over (partition by contact_id order by created_at, chat_id) as place

@@ -1,6 +1,7 @@
-{{ config(materialized='view') }}
 -- A row per chat that is not closed, as of the query, as last read. unattended: the last word is the customer's;
 -- NULL where messages are not told.
+{{ config(materialized='view') }}
+
 select now() as as_of, chat_id, b2chat_id, created_day, created_at, direction, department_id, agent_id, provider, alias,
        priority, raw_status,
        agent_id is null as is_unassigned,

@@ -1,8 +1,9 @@
-{{ config(materialized='incremental', incremental_strategy='delete+insert', unique_key='created_day',
-          indexes=[{'columns': ['created_day']}]) }}
 -- A row per creation day, direction and dimensions. Population: chats created that day; all counts can be added up.
 -- Rates are left to who adds them up: divide each count by its own *_known, which are the chats it can be told of.
 -- A day depends on the chats created that day only.
+{{ config(materialized='incremental', incremental_strategy='delete+insert', unique_key='created_day',
+          indexes=[{'columns': ['created_day']}]) }}
+
 select created_day, direction, department_id, agent_id, provider, alias, priority,
        count(*) as chats,
        count(*) filter (where is_closed) as closed,

@@ -1,8 +1,9 @@
-{{ config(materialized='incremental', incremental_strategy='delete+insert', unique_key='created_day',
-          indexes=[{'columns': ['created_day']}, {'columns': ['dimension', 'value', 'created_day']}]) }}
 -- A row per creation day, dimension, value, duration and form. Population: chats created that day, of those that the
 -- duration is asked of (chat_durations); turns of chats created that day for next_reply and next_agent_reply.
 -- A day depends on the chats created that day; department_tree also on the tree, so build all days after it changed.
+{{ config(materialized='incremental', incremental_strategy='delete+insert', unique_key='created_day',
+          indexes=[{'columns': ['created_day']}, {'columns': ['dimension', 'value', 'created_day']}]) }}
+
 with durations as (
     select chat_id, is_closed, created_day, metric, form, seconds
       from {{ ref('chat_durations') }}

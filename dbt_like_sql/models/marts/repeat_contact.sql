@@ -1,8 +1,9 @@
-{{ config(materialized='table') }}
 -- A row per closed chat of a known contact and period (24, 72 and 168 hours after the closing): did the contact begin
 -- another chat within it, on any channel or on the same one? Population: closed-in-period; only inbound chats count as
 -- coming back. NULL: nobody has come back, and the period is not over by the newest loaded hour.
 -- A day depends on the seven days after it, hence a plain table.
+{{ config(materialized='table') }}
+
 with returns as (
     select chat.chat_id, chat.closed_day, chat.closed_at, chat.contact_id, chat.department_id, chat.agent_id,
            chat.provider, chat.alias, chat.priority, chat.reopens,

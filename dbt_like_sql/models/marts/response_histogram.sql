@@ -1,8 +1,9 @@
-{{ config(materialized='incremental', incremental_strategy='delete+insert', unique_key='created_day',
-          indexes=[{'columns': ['created_day']}]) }}
 -- A row per creation day, clock of the first response, bucket and dimensions. Population: inbound chats created that
 -- day; over all buckets they add up to those. A bucket holds its upper bound: 60 s is "up to 1 min".
 -- A day depends on the chats created that day only.
+{{ config(materialized='incremental', incremental_strategy='delete+insert', unique_key='created_day',
+          indexes=[{'columns': ['created_day']}]) }}
+
 with responses as (
     select chat.created_day, view.measured_from, chat.department_id, chat.agent_id, chat.provider, chat.alias,
            chat.priority, chat.is_closed, chat.response_at, view.seconds

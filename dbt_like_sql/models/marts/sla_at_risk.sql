@@ -1,5 +1,6 @@
-{{ config(materialized='view') }}
 -- A row per running clock of an open inbound chat that has used at least 80 % of its target, as of the query.
+{{ config(materialized='view') }}
+
 with running as (
     select now() as as_of, chat_id, clock, created_day, policy, policy_version, department_id, agent_id, provider,
            alias, priority, target_seconds, in_business_time, started_at,

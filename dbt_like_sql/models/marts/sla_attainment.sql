@@ -1,6 +1,7 @@
-{{ config(materialized='view') }}
 -- A row per creation day, clock, policy version and dimensions, as of the query. Population: inbound chats created that
 -- day. attainment = met / (met + breached + open past the target); open within the target is counted apart.
+{{ config(materialized='view') }}
+
 with counts as (
     select created_day, clock, policy, policy_version, department_id, agent_id, provider, alias, priority,
            met, breached, running, not_judged, 0 as open_past_target

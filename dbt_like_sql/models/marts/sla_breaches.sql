@@ -1,8 +1,9 @@
-{{ config(materialized='incremental', incremental_strategy='delete+insert', unique_key='created_day',
-          indexes=[{'columns': ['created_day']}]) }}
 -- A row per breached clock of an inbound chat, with the policy version that was applied.
 -- breached_at: when the target was used up; NULL where the target counts business time that no calendar tells.
 -- A day depends on the chats created that day only.
+{{ config(materialized='incremental', incremental_strategy='delete+insert', unique_key='created_day',
+          indexes=[{'columns': ['created_day']}]) }}
+
 with breaches as (
     select chat_id, created_day, clock, policy, policy_version, department_id, agent_id, provider, alias, priority, calendar, in_business_time, started_at,
            ended_at, target_seconds, elapsed_seconds

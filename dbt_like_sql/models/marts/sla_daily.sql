@@ -1,8 +1,9 @@
-{{ config(materialized='incremental', incremental_strategy='delete+insert', unique_key='created_day',
-          indexes=[{'columns': ['created_day']}]) }}
 -- A row per creation day, clock, policy version and dimensions. Population: inbound chats created that day.
 -- running and not_judged are no verdicts; sla_attainment judges what is still running, at query time.
 -- A day depends on the chats created that day only.
+{{ config(materialized='incremental', incremental_strategy='delete+insert', unique_key='created_day',
+          indexes=[{'columns': ['created_day']}]) }}
+
 select created_day, clock, policy, policy_version, department_id, agent_id, provider, alias, priority,
        count(*) as chats,
        count(*) filter (where is_met) as met,

@@ -1,9 +1,10 @@
-{{ config(materialized='incremental', incremental_strategy='delete+insert', unique_key='created_day',
-          indexes=[{'columns': ['created_day']}]) }}
 -- A row per creation day and dimensions with an offered survey. Population: chats created that day whose status says
 -- that a survey was offered. Only those who rate are in the mean; response_rate says how many those are.
 -- top_two_share: ratings 4 and 5; its bounds are Wilson's, at 95 % (1.96 standard errors).
 -- A day depends on the chats created that day only.
+{{ config(materialized='incremental', incremental_strategy='delete+insert', unique_key='created_day',
+          indexes=[{'columns': ['created_day']}]) }}
+
 with surveys as (
     select created_day, department_id, agent_id, provider,
            count(*) as offered,

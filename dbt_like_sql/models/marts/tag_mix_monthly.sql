@@ -1,6 +1,7 @@
-{{ config(materialized='table') }}
 -- A row per month of creation and tag; the row without a tag counts the chats that have none. Population: chats created
 -- that month; a chat counts for each of its tags. A month depends on all its days, hence a plain table.
+{{ config(materialized='table') }}
+
 with months as (
     select date_trunc('month', created_day::timestamp)::date as month, count(*) as chats_of_month
       from {{ ref('chat_metrics') }}

@@ -1,7 +1,8 @@
-{{ config(materialized='table') }}
 -- A row per month of creation and pair of tags that a chat has both of, first_tag before second_tag.
 -- lift = share of chats with both / (share with the first * share with the second); 1: as if independent.
 -- Population: chats created that month, with tags or not. A month depends on all its days, hence a plain table.
+{{ config(materialized='table') }}
+
 with tagged as (
     select date_trunc('month', created_day::timestamp)::date as month, chat_id, value as tag
       from {{ ref('chat_dimensions') }}

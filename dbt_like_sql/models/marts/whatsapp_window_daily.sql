@@ -1,9 +1,10 @@
-{{ config(materialized='incremental', incremental_strategy='delete+insert', unique_key='created_day',
-          indexes=[{'columns': ['created_day']}]) }}
 -- A row per creation day of the chat and department. Population: customer turns in WhatsApp chats created that day.
 -- The window is WhatsApp's: 24 hours after the customer's last message. answered_in_window_share =
 -- answered_in_window / (answered_in_window + answered_late + lapsed_unanswered); turns that wait still are n_open.
 -- A day depends on the chats created that day only.
+{{ config(materialized='incremental', incremental_strategy='delete+insert', unique_key='created_day',
+          indexes=[{'columns': ['created_day']}]) }}
+
 with turns as (
     select created_day, department_id,
            count(*) as turns,
