@@ -8,8 +8,8 @@ select created_day, clock, policy, policy_version, department_id, agent_id, prov
        count(*) as chats,
        count(*) filter (where is_met) as met,
        count(*) filter (where not is_met) as breached,
-       count(*) filter (where is_met is null and not is_closed) as running,
-       count(*) filter (where is_met is null and is_closed) as not_judged,
+       count(*) filter (where is_met is null and not is_closed and started_at is not null) as running,
+       count(*) filter (where is_met is null and (is_closed or started_at is null)) as not_judged,
        count(*) filter (where is_met)::double precision / nullif(count(is_met), 0) as met_share_of_judged
   from {{ ref('sla_clocks') }}
 {% if is_incremental() %}
