@@ -1,0 +1,5 @@
+-- No two rows of after_hours_daily share creation day, department and channel.
+select created_day, department_id, provider
+  from {{ ref('after_hours_daily') }}
+ group by created_day, department_id, provider
+having count(*) > 1

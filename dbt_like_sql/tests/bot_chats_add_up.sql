@@ -1,0 +1,4 @@
+-- A chat seen in the bot is contained, handed over, or neither so far.
+select created_day, provider, alias, chats, contained, handed_over, n_open
+  from {{ ref('bot_containment') }}
+ where chats <> contained + handed_over + n_open

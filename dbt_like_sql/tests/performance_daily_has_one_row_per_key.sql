@@ -1,0 +1,5 @@
+-- No two rows of performance_daily share creation day, dimension, value, duration and form.
+select created_day, dimension, value, metric, form
+  from {{ ref('performance_daily') }}
+ group by created_day, dimension, value, metric, form
+having count(*) > 1

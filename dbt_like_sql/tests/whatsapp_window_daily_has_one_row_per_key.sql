@@ -1,0 +1,5 @@
+-- No two rows of whatsapp_window_daily share creation day and department.
+select created_day, department_id
+  from {{ ref('whatsapp_window_daily') }}
+ group by created_day, department_id
+having count(*) > 1
