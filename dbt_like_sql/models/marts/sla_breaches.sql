@@ -32,6 +32,8 @@ select breach.chat_id, breach.clock, breach.created_day, breach.policy, breach.p
           from {{ source('ops', 'business_hours') }} as hours
          where breach.in_business_time
            and hours.calendar = breach.calendar
+           -- No opening lasts longer: this lets the index find the first one that matters.
+           and hours.opens_at > breach.started_at - interval '25 hours'
            and hours.closes_at > breach.started_at
            and hours.opens_at < breach.ended_at
       ) as opening
