@@ -1,6 +1,6 @@
 """Chats as plain Python sees them: read from the core tables, measured without SQL.
 
-Here belongs what the marts count of one chat. Not here: the marts themselves (`mart_reference.py`).
+Here belongs what one chat tells. Not here: what the marts make of many.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cached_property
 from itertools import groupby, pairwise, zip_longest
-from typing import Any
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 from psycopg import Connection
@@ -21,6 +21,7 @@ OPEN = {"BOT_CHATTING", "OPENED", "PICKED_UP", "RESPONDED_BY_AGENT"}
 SURVEYS = {"COMPLETING_POLL": "pending", "COMPLETED_POLL": "completed", "ABANDONED_POLL": "abandoned"}
 TARGETS = {"pickup": 120, "first_response": 300, "resolution": 7200}
 PAD = timedelta(minutes=2)
+_LOADED = "select endpoint, hour_start from ops.window_reads where applied_read_at is not null"
 
 
 def seconds_between(start: datetime | None, end: datetime | None) -> float | None:
@@ -56,7 +57,7 @@ class Turn:
     reply_at: datetime | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Chat:
     """One chat with its messages and changes, each in order."""
 
@@ -123,9 +124,7 @@ class Chat:
 
     @property
     def reopens(self) -> int:
-        return sum(
-            it["field"] == "status" and it["old"] in CLOSED and it["new"] in OPEN for it in self.changes
-        )
+        return sum(it["field"] == "status" and it["old"] in CLOSED and it["new"] in OPEN for it in self.changes)
 
     @property
     def is_transferred(self) -> bool:
@@ -142,11 +141,15 @@ class Chat:
 
     @property
     def rating(self) -> int | None:
-        answers = [
-            int(it["text"].strip())
-            for it in self.told
-            if it["incoming"] and it["timestamp"] > self.closed_at and (it["text"] or "").strip() in set("12345")
-        ] if self.survey == "completed" else []
+        answers = (
+            [
+                int(it["text"].strip())
+                for it in self.told
+                if it["incoming"] and it["timestamp"] > self.closed_at and (it["text"] or "").strip() in set("12345")
+            ]
+            if self.survey == "completed"
+            else []
+        )
         return answers[-1] if answers else None
 
     @property
@@ -273,7 +276,7 @@ def merged(spans: Sequence[tuple[datetime, datetime]]) -> list[tuple[datetime, d
     return union
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Account:
     """All chats that count, and until when they are loaded."""
 
@@ -281,32 +284,46 @@ class Account:
     loaded_until: datetime
     zone: ZoneInfo
     ancestors: Mapping[str | None, Sequence[str | None]]
+    # The ledger of all loads, and the hours that were loaded by endpoint.
+    ledger: Sequence[Row]
+    hours: Mapping[str, Sequence[datetime]]
 
 
 def read_account(connection: Connection, zone: ZoneInfo) -> Account:
     """Everything the marts are made of, from the tables that were loaded."""
     told = _by_chat(connection, "select * from messages where superseded_at is null order by timestamp, position, id")
     changes = _by_chat(connection, "select * from ops.chat_history order by seen_at")
-    hours = rows(connection, "select opens_at, closes_at from ops.business_hours where calendar = 'default' order by 1")
-    openings = Openings([(it["opens_at"], it["closes_at"]) for it in hours]) if hours else None  # type: ignore[misc]
+    open_hours = table_rows(
+        connection, "select opens_at, closes_at from ops.business_hours where calendar = 'default' order by 1"
+    )
+    openings = Openings([(it["opens_at"], it["closes_at"]) for it in open_hours]) if open_hours else None
     chats = [
         Chat(chat, zone, openings, told.get(str(chat["id"]), []), changes.get(str(chat["id"]), []))
-        for chat in rows(connection, "select * from chats where not is_deleted order by created_at, id")
+        for chat in table_rows(connection, "select * from chats where not is_deleted order by created_at, id")
     ]
-    parents = {it["id"]: it["parent_id"] for it in rows(connection, "select id, parent_id from departments")}
-    (read,) = rows(connection, "select max(hour_start) as hour from ops.window_reads where endpoint = '/chats/export'")
+    parents = {it["id"]: it["parent_id"] for it in table_rows(connection, "select id, parent_id from departments")}
     ancestors = {it: list(_upwards(it, parents)) for it in parents} | {None: [None]}
-    return Account(chats, read["hour"] + timedelta(hours=1), zone, ancestors)  # type: ignore[operator, arg-type]
+    hours = {
+        endpoint: [it["hour_start"] for it in table_rows(connection, _LOADED) if it["endpoint"] == endpoint]
+        for endpoint in ("/chats/export", "/contacts/export")
+    }
+    until = max(hours["/chats/export"]) + timedelta(hours=1)
+    return Account(chats, until, zone, ancestors, table_rows(connection, "select * from ops.ledger"), hours)
 
 
 def _by_chat(connection: Connection, query: str) -> dict[str, list[Row]]:
     found: dict[str, list[Row]] = {}
-    for row in rows(connection, query):
+    for row in table_rows(connection, query):
         found.setdefault(str(row["chat_id"]), []).append(row)
     return found
 
 
-def _upwards(department: object, parents: Mapping[object, object]) -> Iterator[object]:
+def _upwards(department: str | None, parents: Mapping[str, str | None]) -> Iterator[str | None]:
     while department is not None:
         yield department
         department = parents[department]
+
+
+def table_rows(connection: Connection, query: str) -> list[Row]:
+    """The rows of a query, their values as they are."""
+    return cast("list[Row]", rows(connection, query))

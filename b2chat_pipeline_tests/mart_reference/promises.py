@@ -1,0 +1,58 @@
+"""Whether promises were kept."""
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import timedelta
+
+from b2chat_pipeline_tests.mart_reference.account import TARGETS, Account, Chat, Row, seconds_between
+from b2chat_pipeline_tests.mart_reference.figures import DIMENSIONS, by_dimensions, dimensions, is_inbound, mart, share
+
+
+def _clocks(account: Account) -> Iterator[tuple[Chat, str, float | None, bool | None]]:
+    """Each promise to each inbound chat: how long it took, and whether it was kept."""
+    for chat in filter(is_inbound, account.chats):
+        for clock, start, _, stopped in chat.clocks():
+            yield chat, clock, seconds_between(start, stopped), chat.verdict(clock)
+
+
+@mart
+def sla_daily(account: Account) -> Iterator[Row]:
+    for key, clocks in by_dimensions(
+        _clocks(account), lambda it: it[0].created_day, lambda it: it[1], chat=lambda it: it[0]
+    ).items():
+        verdicts = Counter(verdict for *_, verdict in clocks)
+        running = sum(
+            verdict is None and not chat.is_closed and (clock != "pickup" or chat.opened_at is not None)
+            for chat, clock, _, verdict in clocks
+        )
+        yield dict(zip(("created_day", "clock", *DIMENSIONS), key, strict=True)) | {
+            "policy": "default",
+            "policy_version": 1,
+            "chats": len(clocks),
+            "met": verdicts[True],
+            "breached": verdicts[False],
+            "running": running,
+            "not_judged": verdicts[None] - running,
+            "met_share_of_judged": share(verdicts[True], verdicts[True] + verdicts[False]),
+        }
+
+
+@mart
+def sla_breaches(account: Account) -> Iterator[Row]:
+    for chat, clock, elapsed, verdict in _clocks(account):
+        if verdict is False and elapsed is not None:
+            target = TARGETS[clock]
+            started_at = chat.opened_at if clock == "pickup" else chat.created_at
+            yield {
+                "chat_id": chat.id,
+                "clock": clock,
+                "created_day": chat.created_day,
+                **dimensions(chat),
+                "policy": "default",
+                "policy_version": 1,
+                "in_business_time": False,
+                "target_seconds": target,
+                "elapsed_seconds": elapsed,
+                "excess_seconds": elapsed - target,
+                "breached_at": started_at + timedelta(seconds=target),
+            }
