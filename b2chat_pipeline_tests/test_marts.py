@@ -1,6 +1,7 @@
 """The marts hold what plain Python computes from the core tables, whichever way they are built."""
 
 import math
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -212,3 +213,19 @@ def test_marts_of_an_account_without_chats_are_empty(database_url: str) -> None:
 
         told = {name: table_rows(connection, f"select * from analytics.{name}") for name in REFERENCES}  # noqa: S608
     assert {name: found for name, found in told.items() if found} == {}
+
+
+def test_the_page_of_metrics_names_every_mart_and_how_it_is_built() -> None:
+    folder = models_folder()
+    project = read_project(folder)
+    marts = {name: model for name, model in project.models.items() if "marts" in model.place.file.parts}
+    page = (folder.parent / "docs" / "metrics.md").read_text()
+    told: dict[str, str] = {}
+    for line in page.partition("## Marts")[2].partition("###")[0].splitlines():
+        cells = [cell.strip() for cell in line.split("|")]
+        if len(cells) == 5 and cells[1].startswith("`"):
+            told |= dict.fromkeys(re.findall(r"`(\w+)`", cells[1]), cells[3])
+
+    built = {"incremental": "by day", "table": "whole", "view": "view"}
+    assert told.keys() == marts.keys()
+    assert {name for name, how in told.items() if built[marts[name].materialized] not in how} == set()
