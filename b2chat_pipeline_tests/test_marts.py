@@ -21,6 +21,7 @@ from b2chat_pipeline.transform.target import Days, Target
 from b2chat_pipeline.warehouse.connection import connect
 from b2chat_pipeline_tests.loading_support import all_loaded, running_pipeline
 from b2chat_pipeline_tests.mart_reference import REFERENCES, Account, read_account, table_rows
+from b2chat_pipeline_tests.mart_reference.edges import EDGES
 from b2chat_pipeline_tests.postgres import PostgresServer
 
 BOGOTA = ZoneInfo("America/Bogota")
@@ -94,6 +95,7 @@ def warehouse(postgres_server: PostgresServer) -> Iterator[Warehouse]:
                 assert all_loaded(pipeline.load_account(FIRST, LAST))
         with connect(url, purpose="compare") as connection:
             connection.execute(ODDITIES)
+            connection.execute(EDGES)
             # The zone of a session must not matter.
             connection.execute("set timezone to 'Asia/Tokyo'")
             build(connection, project)

@@ -33,18 +33,22 @@ def seconds_between(start: datetime | None, end: datetime | None) -> float | Non
 
 @dataclass(frozen=True)
 class Openings:
-    """The business hours of one calendar."""
+    """The business hours of one calendar, and for which time they are known."""
 
     spans: Sequence[tuple[datetime, datetime]]
+    known_from: datetime
+    known_until: datetime
 
     def seconds(self, start: datetime | None, end: datetime | None) -> float | None:
-        if start is None or end is None or end < start:
+        if start is None or end is None or not self.known_from <= start <= end <= self.known_until:
             return None
         overlaps = ((max(start, opens), min(end, closes)) for opens, closes in self.spans)
         return sum((last - first).total_seconds() for first, last in overlaps if last > first)
 
-    def wait(self, at: datetime) -> float:
+    def wait(self, at: datetime) -> float | None:
         """Seconds until it is open; 0 while it is."""
+        if at < self.known_from:
+            return None
         return min((max(opens, at) - at).total_seconds() for opens, closes in self.spans if closes > at)
 
 
@@ -293,10 +297,7 @@ def read_account(connection: Connection, zone: ZoneInfo) -> Account:
     """Everything the marts are made of, from the tables that were loaded."""
     told = _by_chat(connection, "select * from messages where superseded_at is null order by timestamp, position, id")
     changes = _by_chat(connection, "select * from ops.chat_history order by seen_at")
-    open_hours = table_rows(
-        connection, "select opens_at, closes_at from ops.business_hours where calendar = 'default' order by 1"
-    )
-    openings = Openings([(it["opens_at"], it["closes_at"]) for it in open_hours]) if open_hours else None
+    openings = _openings(connection)
     chats = [
         Chat(chat, zone, openings, told.get(str(chat["id"]), []), changes.get(str(chat["id"]), []))
         for chat in table_rows(connection, "select * from chats where not is_deleted order by created_at, id")
@@ -309,6 +310,14 @@ def read_account(connection: Connection, zone: ZoneInfo) -> Account:
     }
     until = max(hours["/chats/export"]) + timedelta(hours=1)
     return Account(chats, until, zone, ancestors, table_rows(connection, "select * from ops.ledger"), hours)
+
+
+def _openings(connection: Connection) -> Openings | None:
+    """The calendar that is kept without another."""
+    spans = table_rows(connection, "select * from ops.business_hours where calendar = 'default' order by opens_at")
+    for known in table_rows(connection, "select * from ops.calendars where calendar = 'default'"):
+        return Openings([(it["opens_at"], it["closes_at"]) for it in spans], known["known_from"], known["known_until"])
+    return None
 
 
 def _by_chat(connection: Connection, query: str) -> dict[str, list[Row]]:

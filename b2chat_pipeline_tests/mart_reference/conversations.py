@@ -123,7 +123,8 @@ def after_hours_daily(account: Account) -> Iterator[Row]:
     for (day, department, provider), chats in grouped(
         filter(is_inbound, account.chats), lambda it: (it.created_day, it.department_id, it.provider)
     ).items():
-        waits = [chat.openings.wait(chat.created_at) for chat in chats if chat.openings]
+        told = [chat.openings.wait(chat.created_at) for chat in chats if chat.openings]
+        waits = [it for it in told if it is not None]
         outside = [it for it in waits if it > 0]
         yield {
             "created_day": day,

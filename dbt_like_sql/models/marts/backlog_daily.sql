@@ -9,7 +9,7 @@ with open_days as (
       from {{ ref('chat_lives') }} as life
      cross join {{ ref('loaded_until') }} as loads
      cross join lateral generate_series(
-        life.created_day::timestamp,
+        ((life.began_at - interval '1 microsecond') at time zone '{{ var("time_zone") }}')::date::timestamp,
         (least(life.ended_at, loads.loaded_until) at time zone '{{ var("time_zone") }}')::date::timestamp,
         interval '1 day'
      ) as day (day)

@@ -6,8 +6,7 @@
 {{ config(materialized='table') }}
 
 with sends as (
-    select message.timestamp as sent_at, chat.chat_id, chat.contact_id, chat.provider, chat.alias, chat.created_at,
-           loads.loaded_until,
+    select message.timestamp as sent_at, chat.chat_id, chat.contact_id, chat.provider, chat.alias, loads.loaded_until,
            extract(epoch from reply.replied_at - message.timestamp)::double precision as reply_seconds
       from {{ source('b2chat', 'messages') }} as message
       join {{ ref('chat_metrics') }} as chat on chat.chat_id = message.chat_id

@@ -1,5 +1,6 @@
 -- A row per creation day, direction and dimensions. Population: chats created that day; all counts can be added up.
 -- Rates are left to who adds them up: divide each count by its own *_known, which are the chats it can be told of.
+-- Fractions are added as numeric: sums of floating-point numbers depend on the order in which rows are met.
 -- A day depends on the chats created that day only.
 {{ config(materialized='incremental', incremental_strategy='delete+insert', unique_key='created_day',
           indexes=[{'columns': ['created_day']}]) }}
@@ -28,9 +29,9 @@ select created_day, direction, department_id, agent_id, provider, alias, priorit
        coalesce(sum(turns), 0)::bigint as turns,
        coalesce(sum(unanswered_turns), 0)::bigint as unanswered_turns,
        count(customer_wait_share) as customer_wait_share_known,
-       coalesce(sum(customer_wait_share), 0) as customer_wait_share_sum,
+       coalesce(sum(customer_wait_share::numeric), 0) as customer_wait_share_sum,
        count(response_time_score) as response_time_score_known,
-       coalesce(sum(response_time_score), 0) as response_time_score_sum
+       coalesce(sum(response_time_score::numeric), 0) as response_time_score_sum
   from {{ ref('chat_metrics') }}
 {% if is_incremental() %}
  where created_day between '{{ var("from_day") }}'::date and '{{ var("to_day") }}'::date

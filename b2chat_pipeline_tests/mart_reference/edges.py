@@ -1,0 +1,147 @@
+"""Chats on both sides of every limit that a mart draws, as SQL for a loaded account.
+
+Times are counted from a full hour of the loaded days; the newest loaded hour ends 182 hours after it.
+"""
+
+# A chat: key, contact, when it was created, picked up, answered and closed, B2Chat's word for its status.
+_CHATS = """
+    create temp table edge (
+        key text, contact text, created interval, picked interval, answered interval, closed interval,
+        word text default 'CLOSED', provider text default 'whatsapp', available boolean default true
+    ) on commit drop;
+
+    -- First responses up to and beyond the bounds of each bucket, which those of the promise are among.
+    insert into edge (key, created, picked, answered, closed)
+    select 'answer-' || seconds, '0', '10 s', make_interval(secs => seconds), '47 h'
+      from unnest(array[0, 60, 300, 900, 1800, 3600, 14400, 28800, 86400]) bound
+     cross join lateral (values (bound), (bound + 1)) answer (seconds);
+    -- Pick-ups and closings at their targets; of the same, some that were told that nobody was there.
+    insert into edge (key, created, picked, answered, closed, available) values
+        ('picked-120', '0', '120 s', '200 s', '7200 s', false), ('picked-121', '0', '121 s', '310 s', '7201 s', false),
+        ('unpicked', '0', null, null, '119 s', false), ('never-picked', '0', null, null, '301 s', false),
+        ('unanswered', '0', '10 s', null, '40 h', null), ('unanswered-open', '0', '10 s', null, null, false);
+    update edge set word = 'PICKED_UP' where key = 'unanswered-open';
+    -- Open over full hours, and closed at the age at which a backlog puts them one step on.
+    insert into edge (key, created, picked, closed)
+    select 'aged-' || hours || '-' || seconds, '0', '0', make_interval(hours => hours, secs => seconds)
+      from unnest(array[1, 4, 24, 72, 168]) hours cross join unnest(array[0, 1]) seconds;
+    -- Closed at no time, at once, and by a word that nobody knows.
+    insert into edge (key, created, picked, closed, word) values
+        ('no-closing', '0', '1 h', null, 'CLOSED'), ('at-once', '0', '0', '0', 'CLOSED'),
+        ('unknown-open', '0', '1 h', null, 'NEW_WORD'), ('unknown-closed', '0', '1 h', '2 h', 'NEW_WORD');
+    -- Chains: the third is a new one, the fourth belongs to it; the last can no longer, or still, be joined.
+    insert into edge (key, contact, created, picked) values
+        ('chain-1', 'chain', '0', '1 min'), ('chain-2', 'chain', '71:59:59', '72 h'),
+        ('chain-3', 'chain', '143:59:59', '144 h'), ('chain-4', 'chain', '145 h', '145 h'),
+        ('chain-5', 'joined', '110 h', '110 h'), ('chain-6', 'unjoined', '110:00:01', '111 h');
+    -- Days and weeks before the newest loaded hour's end, to the second.
+    insert into edge (key, contact, created, picked)
+    select 'since-' || days || '-' || seconds, 'since-' || days,
+           make_interval(hours => 182 - 24 * days, secs => seconds), make_interval(hours => 183 - 24 * days)
+      from unnest(array[7, 30, 90]) days cross join unnest(array[-1, 0]) seconds;
+    -- Returns at and after the end of each period, on another channel, by us, and at the closing itself.
+    insert into edge (key, contact, created, picked, closed)
+    select 'left-' || name, 'back-' || name, '-2 h', '-1 h', '0'
+      from unnest(array['24', '24+', '72', '72+', '168', '168+', 'web', 'ours', 'same']) name;
+    insert into edge (key, contact, created, picked, provider) values
+        ('back-24', 'back-24', '24 h', null, 'whatsapp'), ('back-24+', 'back-24+', '24:00:01', null, 'whatsapp'),
+        ('back-72', 'back-72', '72 h', null, 'whatsapp'), ('back-72+', 'back-72+', '72:00:01', null, 'whatsapp'),
+        ('back-168', 'back-168', '168 h', null, 'whatsapp'), ('back-168+', 'back-168+', '168:00:01', null, 'whatsapp'),
+        ('back-web', 'back-web', '5 h', null, 'livechat'), ('ours', 'back-ours', '5 h', '5 h', 'whatsapp'),
+        ('back-same', 'back-same', '0', null, 'whatsapp');
+    -- Whose period is over with the newest loaded hour, or a second later.
+    insert into edge (key, contact, created, picked, closed)
+    select 'over-' || hours || '-' || seconds, 'over-' || hours || '-' || seconds, '1 h', '1 h',
+           make_interval(hours => 182 - hours, secs => seconds)
+      from unnest(array[24, 72, 168]) hours cross join unnest(array[0, 1]) seconds;
+    -- Months before, of which one ends with a contact's second chat.
+    insert into edge (key, contact, created, picked) values
+        ('january', 'old', '-1100 h', '-1100 h'), ('february', 'old', '-500 h', '-500 h'),
+        ('march', 'old', '1 h', '1 h'), ('january-too', 'older', '-1200 h', '-1200 h'),
+        ('march-too', 'older', '2 h', '2 h');
+    -- With the bot: contained, handed over, and still there.
+    insert into edge (key, created, picked, closed, word) values
+        ('bot-1', '0', null, '1 h', 'CLOSED'), ('bot-2', '0', null, '2 h', 'CLOSED'),
+        ('bot-3', '0', null, null, 'BOT_CHATTING'), ('bot-4', '0', '1 h', null, 'PICKED_UP'),
+        ('bot-5', '0', '1 h', '2 h', 'CLOSED'), ('bot-6', '0', '1 h', '3 h', 'CLOSED');
+    -- Surveys of one agent on one day.
+    insert into edge (key, created, picked, answered, closed, word)
+    select name, '0', '1 min', '2 min', '1 h', word
+      from (values ('rated-3', 'COMPLETED_POLL'), ('rated-4', 'COMPLETED_POLL'), ('rated-5', 'COMPLETED_POLL'),
+                   ('rated-no', 'COMPLETED_POLL'), ('rates', 'COMPLETING_POLL'), ('rates-not', 'ABANDONED_POLL')
+           ) survey (name, word);
+    -- Created as business opens, and as it closes.
+    insert into edge (key, created, picked) values ('opening', '-2 h', '0'), ('closing', '8 h', '9 h');
+    -- Broadcasts answered within a day and three, and after; and unanswered until the newest loaded hour's end.
+    insert into edge (key, contact, created, picked)
+    select 'cast-' || name, 'cast', '80 h', '81 h'
+      from unnest(array['24', '24+', '72', '72+', 'over', 'open']) name;
+    -- Windows: answered and closed as one ends, and a second later.
+    insert into edge (key, created, picked, answered, closed) values
+        ('window-in', '0', '1 h', '24 h', '50 h'), ('window-late', '0', '1 h', '24:00:01', '50 h'),
+        ('window-closed', '0', '1 h', null, '24 h'), ('window-lapsed', '0', '1 h', null, '24:00:01');
+
+    update edge set word = 'RESPONDED_BY_AGENT' where closed is null and word = 'CLOSED' and key <> 'no-closing';
+    insert into contacts (id, b2chat_id, full_name, read_at, row_hash)
+    select distinct 'edge ' || contact, 'edge ' || contact, '', now(), ''::bytea from edge where contact is not null;
+    insert into chats (id, b2chat_id, agent_id, contact_id, provider, status, raw_status, is_agent_available,
+                       created_at, opened_at, picked_up_at, response_at, closed_at, messages_told, row_hash, read_at,
+                       alias)
+    select 'edge ' || edge.key, 'edge ' || edge.key, case when edge.picked is not null then agent.id end,
+           'edge ' || edge.contact, edge.provider::chat_provider,
+           (case when edge.word = 'NEW_WORD' then 'unknown' when edge.word ~ 'CLOSED|POLL' then 'closed'
+                 else 'open' end)::chat_status,
+           edge.word, edge.available, base.at + edge.created, base.at + edge.created, base.at + edge.picked,
+           base.at + edge.answered, base.at + edge.closed, true, ''::bytea, base.at + interval '182 hours', 'Edge'
+      from edge
+     cross join (select min(id) as id from agents) agent
+     cross join (select timestamptz '2025-03-05 15:00Z' as at) base;
+"""
+# A message: whose, when counted from the same hour, from the customer or not, part of a broadcast, its text.
+_MESSAGES = """
+    create temp table said (key text, at interval, incoming boolean, broadcasted boolean, text text) on commit drop;
+    insert into said
+    select key, created, key <> 'ours' and key not like 'cast-%', key like 'cast-%', 'Hola'
+      from edge where key <> 'unknown-open';
+    insert into said select key, answered, false, false, 'Bien' from edge where answered is not null;
+    insert into said
+    select key, '2 h', true, false, right(key, 1) from edge where key in ('rated-3', 'rated-4', 'rated-5');
+    insert into said values
+        ('rated-no', '2 h', true, false, 'no'), ('bot-5', '30 min', false, false, 'Un momento'),
+        ('cast-24', '1 h', false, false, 'Aquí'), ('cast-24', '2 h', true, false, 'superseded'),
+        ('cast-72', '3 h', false, true, 'superseded');
+    update said set at = '0' where key in ('cast-24', 'cast-24+', 'cast-72', 'cast-72+');
+    update said set at = '158 h' where key = 'cast-over';
+    update said set at = '158:00:01' where key = 'cast-open';
+    insert into said
+    select 'cast-' || name, at::interval, true, false, 'Hola'
+      from (values ('24', '24 h'), ('24+', '24:00:01'), ('72', '72 h'), ('72+', '72:00:01')) reply (name, at);
+    insert into messages (id, chat_id, text, type, raw_type, incoming, broadcasted, timestamp, position)
+    select 'edge ' || key || at || text, 'edge ' || key, text, 'text', 'TEXT', incoming, broadcasted,
+           timestamptz '2025-03-05 15:00Z' + at, row_number() over (partition by key order by at, incoming desc)
+      from said;
+    update messages set superseded_at = now() where text = 'superseded';
+    update messages set type = 'image', media_backed_up = true
+     where id in (select id from messages where type = 'file' order by md5(id) limit 5);
+    insert into ops.chat_history (chat_id, field, old, new, seen_before, seen_at, sync_id)
+    select 'edge ' || key, 'status', 'BOT_CHATTING', word, created_at, created_at + interval '1 day', 'a read'
+      from edge join chats on chats.id = 'edge ' || key where key like 'bot-_' and key <> 'bot-3';
+"""
+# Loads with every fate of a record, late to the second, beside the hours asked for, and hours that were never loaded.
+_LOADS = """
+    insert into ops.ledger (sync_id, entity, hour_start, received, inserted, updated, unchanged, repeated, older,
+                            quarantined, outside, loaded_at)
+    select 'edge ' || load.number, 'chats', base.at + load.hour * interval '1 hour', load.received, load.inserted,
+           load.updated, load.unchanged, load.repeated, load.older, load.quarantined, load.outside,
+           base.at + load.loaded::interval
+      from (
+        values
+            (1, -10000, 9, 3, 0, 0, 1, 2, 3, 0, '-9999 h'), (2, -10000, 9, 1, 2, 3, 1, 1, 0, 1, '-9975 h'),
+            (3, -9000, 2, 2, 0, 0, 0, 0, 0, 0, '-8999 h'), (4, -9000, 4, 2, 0, 2, 0, 0, 0, 0, '-8974:59:59'),
+            (5, -9000, 4, 0, 0, 0, 0, 0, 0, 4, '-8974 h'), (6, -8000, 3, 0, 0, 0, 0, 0, 0, 3, '-7999 h')
+           ) load (number, hour, received, inserted, updated, unchanged, repeated, older, quarantined, outside, loaded)
+     cross join (select timestamptz '2025-03-05 15:00Z' as at) base;
+    delete from ops.window_reads where hour_start in ('2025-03-04 15:00Z', '2025-03-04 16:00Z');
+    update ops.window_reads set applied_read_at = null where hour_start = '2025-03-04 18:00Z';
+"""
+EDGES = _CHATS + _MESSAGES + _LOADS
