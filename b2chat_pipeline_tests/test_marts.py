@@ -43,6 +43,8 @@ ODDITIES = """
     select 'default', day + interval '13 hours', day + interval '23 hours'
       from generate_series(timestamptz '2025-01-01 00:00Z', '2025-12-31 00:00Z', interval '1 day') day
      where extract(isodow from day at time zone 'UTC') < 6;
+    insert into ops.calendars values ('another', '2024-01-01', '2026-01-01');
+    insert into ops.business_hours values ('another', '2025-03-03 01:00Z', '2025-03-04 01:00Z');
     update chats set is_deleted = true where id in (select id from chats order by md5(id) limit 3);
     update chats set closed_at = created_at - interval '1 hour'
      where id in (select id from chats where status = 'closed' and not is_deleted order by md5(id) limit 2);

@@ -63,7 +63,7 @@ _CHATS = """
     insert into edge (key, created, picked, closed, word) values
         ('bot-1', '0', null, '1 h', 'CLOSED'), ('bot-2', '0', null, '2 h', 'CLOSED'),
         ('bot-3', '0', null, null, 'BOT_CHATTING'), ('bot-4', '0', '1 h', null, 'PICKED_UP'),
-        ('bot-5', '0', '1 h', '2 h', 'CLOSED'), ('bot-6', '0', '1 h', '3 h', 'CLOSED');
+        ('bot-5', '0', '1 h', '2 h', 'CLOSED'), ('bot-6', '0', null, '3 h', 'CLOSED');
     -- Surveys of one agent on one day.
     insert into edge (key, created, picked, answered, closed, word)
     select name, '0', '1 min', '2 min', '1 h', word
@@ -75,26 +75,31 @@ _CHATS = """
     -- Broadcasts answered within a day and three, and after; and unanswered until the newest loaded hour's end.
     insert into edge (key, contact, created, picked)
     select 'cast-' || name, 'cast', '80 h', '81 h'
-      from unnest(array['24', '24+', '72', '72+', 'over', 'open']) name;
+      from unnest(array['24', '24+', '72', '72+', 'over', 'open', 'soon', 'over72', 'open72']) name;
+    -- In nobody's hand, in hand without a message told, and taken after the newest loaded hour; of another agent.
+    insert into edge (key, created, picked, closed) values
+        ('hand-1', '0', '0', '1 h'), ('hand-untold', '2 h', '2 h', '4 h'), ('hand-late', '181 h', '183 h', null);
     -- Windows: answered and closed as one ends, and a second later.
     insert into edge (key, created, picked, answered, closed) values
         ('window-in', '0', '1 h', '24 h', '50 h'), ('window-late', '0', '1 h', '24:00:01', '50 h'),
         ('window-closed', '0', '1 h', null, '24 h'), ('window-lapsed', '0', '1 h', null, '24:00:01');
 
     update edge set word = 'RESPONDED_BY_AGENT' where closed is null and word = 'CLOSED' and key <> 'no-closing';
+    insert into agents (id, b2chat_id, name, read_at) values ('edge', 'edge', 'Edge', now());
     insert into contacts (id, b2chat_id, full_name, read_at, row_hash)
     select distinct 'edge ' || contact, 'edge ' || contact, '', now(), ''::bytea from edge where contact is not null;
     insert into chats (id, b2chat_id, agent_id, contact_id, provider, status, raw_status, is_agent_available,
                        created_at, opened_at, picked_up_at, response_at, closed_at, messages_told, row_hash, read_at,
                        alias)
-    select 'edge ' || edge.key, 'edge ' || edge.key, case when edge.picked is not null then agent.id end,
+    select 'edge ' || edge.key, 'edge ' || edge.key,
+           case when edge.key like 'hand-%' then 'edge' when edge.picked is not null then agent.id end,
            'edge ' || edge.contact, edge.provider::chat_provider,
            (case when edge.word = 'NEW_WORD' then 'unknown' when edge.word ~ 'CLOSED|POLL' then 'closed'
                  else 'open' end)::chat_status,
            edge.word, edge.available, base.at + edge.created, base.at + edge.created, base.at + edge.picked,
            base.at + edge.answered, base.at + edge.closed, true, ''::bytea, base.at + interval '182 hours', 'Edge'
       from edge
-     cross join (select min(id) as id from agents) agent
+     cross join (select min(id) as id from agents where id <> 'edge') agent
      cross join (select timestamptz '2025-03-05 15:00Z' as at) base;
 """
 # A message: whose, when counted from the same hour, from the customer or not, part of a broadcast, its text.
@@ -102,17 +107,21 @@ _MESSAGES = """
     create temp table said (key text, at interval, incoming boolean, broadcasted boolean, text text) on commit drop;
     insert into said
     select key, created, key <> 'ours' and key not like 'cast-%', key like 'cast-%', 'Hola'
-      from edge where key <> 'unknown-open';
+      from edge where key not in ('unknown-open', 'hand-untold');
     insert into said select key, answered, false, false, 'Bien' from edge where answered is not null;
     insert into said
     select key, '2 h', true, false, right(key, 1) from edge where key in ('rated-3', 'rated-4', 'rated-5');
     insert into said values
         ('rated-no', '2 h', true, false, 'no'), ('bot-5', '30 min', false, false, 'Un momento'),
-        ('cast-24', '1 h', false, false, 'Aquí'), ('cast-24', '2 h', true, false, 'superseded'),
-        ('cast-72', '3 h', false, true, 'superseded');
-    update said set at = '0' where key in ('cast-24', 'cast-24+', 'cast-72', 'cast-72+');
-    update said set at = '158 h' where key = 'cast-over';
+        ('cast-24+', '-1 h', true, false, 'Antes'), ('cast-24+', '1 h', false, false, 'Aquí'),
+        ('cast-24+', '2 h', true, false, 'superseded'), ('cast-72+', '0', true, false, 'A la vez'),
+        ('cast-72', '1 h', false, true, 'Otra'), ('cast-72', '3 h', false, true, 'superseded'),
+        ('cast-soon', '159 h', true, false, 'Sí');
+    update said set at = '0' where key in ('cast-24', 'cast-24+', 'cast-72', 'cast-72+') and at = '80 h';
+    update said set at = '158 h' where key in ('cast-over', 'cast-soon') and broadcasted;
     update said set at = '158:00:01' where key = 'cast-open';
+    update said set at = '110 h' where key = 'cast-over72';
+    update said set at = '110:00:01' where key = 'cast-open72';
     insert into said
     select 'cast-' || name, at::interval, true, false, 'Hola'
       from (values ('24', '24 h'), ('24+', '24:00:01'), ('72', '72 h'), ('72+', '72:00:01')) reply (name, at);
