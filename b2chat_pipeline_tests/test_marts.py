@@ -12,12 +12,12 @@ from zoneinfo import ZoneInfo
 import pytest
 from psycopg import Connection
 
-from b2chat_pipeline.simulator import World
+from b2chat_pipeline.simulator import FLAT_WEEK, World
 from b2chat_pipeline.transform.build import build as build_model
 from b2chat_pipeline.transform.models import Project
 from b2chat_pipeline.transform.project import models_folder, read_project
-from b2chat_pipeline.transform.run import run
-from b2chat_pipeline.transform.target import Days, Target
+from b2chat_pipeline.transform.run import ensure_schema, run
+from b2chat_pipeline.transform.target import SCHEMA, Days, Target
 from b2chat_pipeline.warehouse.connection import connect
 from b2chat_pipeline_tests.loading_support import all_loaded, running_pipeline
 from b2chat_pipeline_tests.mart_reference import REFERENCES, Account, read_account, table_rows
@@ -30,6 +30,10 @@ NOW = datetime(2025, 3, 12, 18, tzinfo=UTC)
 # Few contacts, so that they come back.
 WORLD = World(first_day=FIRST, zone=BOGOTA, chats_per_day=24, contacts=70)
 VARIABLES = {"time_zone": "America/Bogota"}
+BY_HOUR = (
+    *("hourly_volume", "daily_volume", "backlog_hourly", "backlog_daily", "arrival_heat_map"),
+    "agent_concurrency_hourly",
+)
 # What the simulator does not invent: a tree of departments, business hours, soft deletion, superseded messages, clocks
 # that cannot be right, tags told twice, a status nobody knows, changes between two reads.
 ODDITIES = """
@@ -158,6 +162,28 @@ def trial(warehouse: Warehouse) -> Iterator[tuple[Connection, Callable[..., None
                     build_model(connection, target, model, days)
 
         yield connection, build_again
+
+
+@pytest.mark.parametrize("changing", [date(2025, 3, 9), date(2025, 11, 2)])
+def test_days_of_23_and_25_hours_are_counted_whole(changing: date, database_url: str) -> None:
+    zone = ZoneInfo("America/New_York")
+    first, last = changing - timedelta(days=1), changing + timedelta(days=1)
+    now = datetime(changing.year, changing.month, changing.day, 12, tzinfo=UTC) + timedelta(days=3)
+    with running_pipeline(
+        database_url, World(first_day=first, zone=zone, chats_per_day=40, weekly_shape=FLAT_WEEK), now=now
+    ) as pipeline:
+        assert all_loaded(pipeline.load_days(first, last))
+    project = read_project(models_folder())
+    with connect(database_url, purpose="compare") as connection:
+        ensure_schema(connection, SCHEMA)
+        wanted = {*BY_HOUR, *(name for mart in BY_HOUR for name in project.ancestors(mart))}
+        for name, model in project.models.items():
+            if name in wanted:
+                build_model(connection, Target(project, {"time_zone": zone.key}), model, None)
+        account = read_account(connection, zone)
+
+        for mart in BY_HOUR:
+            assert_equal_rows(table_rows(connection, f"select * from analytics.{mart}"), REFERENCES[mart](account))  # noqa: S608
 
 
 def test_days_built_again_after_a_change_equal_a_build_of_everything(warehouse: Warehouse) -> None:

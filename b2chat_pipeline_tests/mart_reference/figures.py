@@ -6,7 +6,7 @@ Not here: what one chat tells (`account.py`).
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -86,9 +86,11 @@ def is_inbound(chat: Chat) -> bool:
 
 
 def hours_between(first: datetime, until: datetime) -> Iterator[datetime]:
-    while first < until:
-        yield first
-        first += HOUR
+    """The starts of the hours that have ended by `until`, in UTC, where no hour is skipped or repeated."""
+    hour = first.astimezone(UTC)
+    while hour < until:
+        yield hour
+        hour += HOUR
 
 
 def first_response(chat: Chat) -> float | None:
