@@ -60,10 +60,17 @@ ODDITIES = """
     update chats set status = 'unknown', raw_status = 'NEW_WORD'
      where id in (select id from chats where raw_status = 'CLOSED' order by md5(id) limit 2);
     insert into ops.chat_history (chat_id, field, old, new, seen_before, seen_at, sync_id)
-    select chat.id, change.field, change.old, change.new, chat.read_at, chat.read_at + interval '1 hour', 'a read'
-      from (select id, read_at from chats where messages_told and not is_deleted order by md5(id) limit 6) chat
-     cross join (values ('status', 'CLOSED', 'PICKED_UP'), ('agent', 'one', 'another'), ('department', null, 'one'))
-                change (field, old, new);
+    select chat.id, change.field, change.old, change.new, chat.read_at, chat.read_at + change.after, 'a read'
+      from (
+        select id, read_at, row_number() over (order by md5(id)) as number
+          from chats where messages_told and not is_deleted limit 6
+           ) chat
+     cross join (
+        values ('status', 'CLOSED', 'PICKED_UP', interval '1 hour'), ('agent', 'one', 'another', '1 hour'),
+               ('department', null, 'one', '1 hour'), ('status', 'CLOSED', 'ABANDONED_POLL', '3 hours'),
+               ('agent', 'another', null, '2 hours'), ('department', 'one', 'another', '2 hours')
+           ) change (field, old, new, after)
+     where (change.field <> 'agent' or chat.number < 5) and (change.field <> 'department' or chat.number > 3);
 """
 
 # What a re-read of some chats may change.

@@ -152,5 +152,7 @@ _LOADS = """
      cross join (select timestamptz '2025-03-05 15:00Z' as at) base;
     delete from ops.window_reads where hour_start in ('2025-03-04 15:00Z', '2025-03-04 16:00Z');
     update ops.window_reads set applied_read_at = null where hour_start = '2025-03-04 18:00Z';
+    insert into ops.window_reads (endpoint, hour_start, sync_id, read_at, records)
+    values ('/chats/export', '2025-03-13 05:00Z', 'edge', '2025-03-13 07:00Z', 0);
 """
 EDGES = _CHATS + _MESSAGES + _LOADS

@@ -7,7 +7,6 @@ with tagged as (
     select date_trunc('month', created_day::timestamp)::date as month, chat_id, value as tag
       from {{ ref('chat_dimensions') }}
      where dimension = 'tag'
-       and value is not null
 ),
 
 pairs as (
