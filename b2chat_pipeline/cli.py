@@ -105,6 +105,14 @@ def upgrade() -> None:
     run(_environ())
 
 
+@db.command(short_help="Make the roles of analysts and managers.")
+def access() -> None:
+    """Make the roles b2chat_analyst and b2chat_manager, and grant them what they may read."""
+    from b2chat_pipeline.commands.databases import access as run
+
+    run(_environ())
+
+
 @db.command(short_help="Drop raw pages that are old enough.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be dropped.")
 def retain(*, dry_run: bool) -> None:

@@ -91,6 +91,7 @@ def _prepare(databases: Databases) -> None:
     import psycopg
     from sqlalchemy.exc import DBAPIError
 
+    from b2chat_pipeline.warehouse.access import ensure_access
     from b2chat_pipeline.warehouse.connection import connect
     from b2chat_pipeline.warehouse.database import ensure_database, ensure_weekly_partitions, migrate
 
@@ -100,6 +101,9 @@ def _prepare(databases: Databases) -> None:
         migrate(databases.warehouse)
         with connect(databases.warehouse, purpose="partitions") as connection:
             ensure_weekly_partitions(connection, now=datetime.now(UTC))
+            if databases.embedded is not None and databases.warehouse == databases.embedded.url(EMBEDDED_DATABASE):
+                # Of any other server the roles belong to its administrator: `b2chat db access`.
+                ensure_access(connection)
     except (psycopg.Error, DBAPIError, ValueError) as error:
         # The driver's text may repeat parts of the address, so only its kind is told.
         raise DatabaseError(
@@ -107,6 +111,18 @@ def _prepare(databases: Databases) -> None:
             " DAGSTER_DATABASE_URL (postgresql://user:password@host:5432/database, special characters of the password"
             " percent-encoded, %40 for @), and that their user may create tables there."
         ) from None
+
+
+def access(environ: Mapping[str, str]) -> None:
+    """Make the roles of readers and grant them what they may read. Raises AccessError."""
+    import click
+
+    from b2chat_pipeline.warehouse.access import ANALYST, MANAGER, grant_access
+    from b2chat_pipeline.warehouse.connection import connect
+
+    with open_warehouse(environ) as storage, connect(warehouse_url(storage), purpose="access") as connection:
+        grant_access(connection)
+    click.echo(f"{ANALYST} reads schema analytics; {MANAGER} reads the unmasked tables of schema public as well.")
 
 
 def retain(environ: Mapping[str, str], *, dry_run: bool) -> None:

@@ -1,0 +1,71 @@
+"""A small account with everything built: what analysts and managers look at."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from psycopg import Connection
+
+from b2chat_pipeline.b2chat.contract import CHATS
+from b2chat_pipeline.simulator import World
+from b2chat_pipeline.transform.project import models_folder, read_project
+from b2chat_pipeline.transform.run import run
+from b2chat_pipeline.transform.target import Target
+from b2chat_pipeline.warehouse.access import grant_access
+from b2chat_pipeline.warehouse.connection import connect
+from b2chat_pipeline_tests.loading_support import all_loaded, hours_between, running_pipeline
+from b2chat_pipeline_tests.postgres import PostgresServer
+
+BOGOTA = ZoneInfo("America/Bogota")
+FIRST, LAST = date(2025, 3, 3), date(2025, 3, 7)
+NOW = datetime(2025, 3, 7, 18, tzinfo=UTC)
+# Few contacts, so that they come back.
+WORLD = World(first_day=FIRST, zone=BOGOTA, chats_per_day=12, contacts=30)
+# What the simulator does not invent: a tree of departments, business hours, and targets that count them.
+CONFIGURED = """
+    update departments set path = '/' || b2chat_code || '/';
+    update departments child set parent_id = top.id, path = top.path || child.b2chat_code || '/', level = 1
+      from departments top where top.b2chat_code = 'ventas' and child.b2chat_code in ('garantias', 'customer-care');
+    insert into ops.calendars values ('default', '2025-01-01', '2035-01-01');
+    insert into ops.business_hours
+    select 'default', day + interval '13 hours', day + interval '23 hours'
+      from generate_series(timestamptz '2025-01-01 00:00Z', '2027-12-31 00:00Z', interval '1 day') day
+     where extract(isodow from day at time zone 'UTC') < 6;
+    insert into ops.sla_policies (policy, version, clock, channel, target_seconds, in_business_hours) values
+        ('whatsapp', 3, 'pickup', 'whatsapp', 90, true),
+        ('whatsapp', 3, 'first_response', 'whatsapp', 240, true),
+        ('whatsapp', 3, 'resolution', 'whatsapp', 3600, true);
+"""
+
+
+@dataclass(frozen=True)
+class Account:
+    """A loaded account with every model built, and the roles of readers."""
+
+    url: str
+    target: Target
+
+    def connected(self) -> Connection:
+        """A connection of the user that owns everything."""
+        return connect(self.url, purpose="compare")
+
+
+@contextmanager
+def built_account(server: PostgresServer) -> Iterator[Account]:
+    """The account in a database of its own."""
+    target = Target(read_project(models_folder()), {"time_zone": BOGOTA.key})
+    with server.database(migrated=True) as url:
+        with running_pipeline(url, WORLD, now=NOW) as pipeline:
+            assert all_loaded(pipeline.load_account(FIRST, LAST))
+            pipeline.simulator.clock.advance(timedelta(days=4))
+            hours = hours_between(pipeline.clock, FIRST, LAST, until=pipeline.simulator.clock.now())
+            assert all_loaded([pipeline.load(CHATS, hours)])
+        with connect(url, purpose="compare") as connection:
+            connection.execute(CONFIGURED)
+            # Before anything is built: what is made later has to be readable too.
+            grant_access(connection)
+            outcomes = run(connection, target, list(target.project.models), None)
+            assert [(it.model.name, it.problem) for it in outcomes if not it.stands] == []
+        yield Account(url, target)
