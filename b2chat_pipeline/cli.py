@@ -92,6 +92,34 @@ def build(*, start: str | None, end: str | None) -> None:
         sys.exit(1)
 
 
+@cli.command()
+@click.argument("mart")
+@click.argument("key")
+@click.argument("day")
+def explain(*, mart: str, key: str, day: str) -> None:
+    """Show what is behind a row of MART: the chats, their clocks, targets and stored pages. Shows no personal data.
+
+    KEY is written as agent_id=…,metric=first_response,form=calendar; nothing after = where the column is NULL. DAY is
+    the day of the row, of a week or month its first one. The exit status is 1 where the chats do not make the row.
+    """
+    from b2chat_pipeline.commands.explain import explain as run
+
+    if not run(_environ(), mart=mart, key=key, day=day):
+        sys.exit(1)
+
+
+@cli.command("what-if")
+@click.argument("clock", type=click.Choice(["pickup", "first_response", "resolution"]))
+@click.argument("seconds", type=click.IntRange(0))
+@click.argument("start", metavar="FROM")
+@click.argument("end", metavar="TO")
+def what_if(*, clock: str, seconds: int, start: str, end: str) -> None:
+    """Show how many chats from FROM to before TO had met a target of SECONDS, beside what was reported."""
+    from b2chat_pipeline.commands.what_if import what_if as run
+
+    run(_environ(), clock=clock, seconds=seconds, start=start, end=end)
+
+
 @cli.group()
 def db() -> None:
     """The warehouse's tables."""

@@ -23,7 +23,8 @@ FIRST, LAST = date(2025, 3, 3), date(2025, 3, 7)
 NOW = datetime(2025, 3, 7, 18, tzinfo=UTC)
 # Few contacts, so that they come back.
 WORLD = World(first_day=FIRST, zone=BOGOTA, chats_per_day=12, contacts=30)
-# What the simulator does not invent: a tree of departments, business hours, and targets that count them.
+# What the simulator does not invent here: a tree of departments, business hours and targets that count them, chats with
+# two tags or with the bot, and changes of chats.
 CONFIGURED = """
     update departments set path = '/' || b2chat_code || '/';
     update departments child set parent_id = top.id, path = top.path || child.b2chat_code || '/', level = 1
@@ -37,6 +38,12 @@ CONFIGURED = """
         ('whatsapp', 3, 'pickup', 'whatsapp', 90, true),
         ('whatsapp', 3, 'first_response', 'whatsapp', 240, true),
         ('whatsapp', 3, 'resolution', 'whatsapp', 3600, true);
+    update chats set tags = array['Envío', 'Zorro'] where id in (select id from chats order by md5(id) limit 9);
+    update chats set status = 'pending', raw_status = 'BOT_CHATTING', closed_at = null, picked_up_at = null
+     where id in (select id from chats order by md5(id) desc limit 4);
+    insert into ops.chat_history (chat_id, field, old, new, seen_before, seen_at, sync_id)
+    select id, 'status', 'CLOSED', 'PICKED_UP', closed_at, closed_at + interval '3 hours', 'a sync'
+      from (select * from chats where closed_at is not null order by md5(id) limit 5) as reopened;
 """
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from b2chat_pipeline_tests.analyst_support import Account, built_account
 from b2chat_pipeline_tests.postgres import PostgresServer, session_server
 
 _DIRECTORY = "B2CHAT_TEST_SERVER_DIRECTORY"
@@ -54,6 +55,13 @@ def empty_database_url(postgres_server: PostgresServer) -> Iterator[str]:
     """A fresh database without any schema."""
     with postgres_server.database(migrated=False) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def account(postgres_server: PostgresServer) -> Iterator[Account]:
+    """A small account with every model built; whoever changes anything in it puts it back."""
+    with built_account(postgres_server) as built:
+        yield built
 
 
 @pytest.fixture

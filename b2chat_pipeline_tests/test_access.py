@@ -9,9 +9,8 @@ import pytest
 from psycopg import Connection, errors, sql
 
 from b2chat_pipeline.warehouse.access import ANALYST, MANAGER, AccessError, ensure_access, ensure_roles, grant_access
-from b2chat_pipeline_tests.analyst_support import Account, built_account
+from b2chat_pipeline_tests.analyst_support import Account
 from b2chat_pipeline_tests.loading_support import rows
-from b2chat_pipeline_tests.postgres import PostgresServer
 
 # Every column of every table and view outside PostgreSQL's own schemas.
 COLUMNS = """
@@ -43,12 +42,6 @@ PERSONAL = """
      -- Shorter ones, such as the answer to a survey, stand in other columns by chance.
      where length(told.value) >= 6
 """
-
-
-@pytest.fixture(scope="module")
-def account(postgres_server: PostgresServer) -> Iterator[Account]:
-    with built_account(postgres_server) as built:
-        yield built
 
 
 @contextmanager

@@ -1,4 +1,6 @@
-"""FROM and TO of a command: two times of the account that hold whole hours between them."""
+"""FROM and TO of a command: two times of the account that hold whole hours between them, or the days they lie in."""
+
+from datetime import date, timedelta
 
 from b2chat_pipeline.settings import Account, SettingsError
 from b2chat_pipeline.windows import AccountClock, Window
@@ -17,6 +19,20 @@ def read_span(account: Account, start: str, end: str) -> Window:
     if first >= last:
         raise SettingsError(f"{start} .. {end} holds no hour: the end is not included, so it must lie after the start.")
     return Window(first, last)
+
+
+def read_days(account: Account, start: str, end: str) -> tuple[date, date]:
+    """The first and the last account-local day of `read_span`. Raises SettingsError."""
+    clock, span = AccountClock(account.zone), read_span(account, start, end)
+    return clock.day_of(span.start), clock.day_of(span.end - timedelta(microseconds=1))
+
+
+def read_day(account: Account, text: str) -> date:
+    """A day of the account. Raises SettingsError."""
+    instant = AccountClock(account.zone).read(text).instant
+    if instant is None:
+        raise SettingsError(f"{text!r} is no day: write 2026-01-31.")
+    return AccountClock(account.zone).day_of(instant)
 
 
 def require_whole_hours(window: Window, account: Account, start: str, end: str) -> None:

@@ -60,6 +60,17 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Cells:
+    """Which chats stand behind a row of a model; `cells.py` says what the parts mean."""
+
+    place: Place
+    key: tuple[str, ...]
+    day: str
+    of: str
+    where: str
+
+
+@dataclass(frozen=True)
 class DataTest:
     """A query for rows that should not exist. It is shown on `model`, the last that is built of the models it reads.
 
@@ -96,6 +107,8 @@ class Model:
     columns: tuple[Column, ...]
     refs: frozenset[str]
     sources: frozenset[tuple[str, str]]
+    # None where no chats can be told.
+    cells: Cells | None = None
 
     @property
     def comment(self) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from b2chat_pipeline.settings import SettingsError
+from b2chat_pipeline.transform.cells import check_cells, read_cells
 from b2chat_pipeline.transform.data_tests import generic_tests
 from b2chat_pipeline.transform.models import (
     Column,
@@ -55,6 +56,7 @@ def read_project(folder: Path) -> Project:
         if name not in drafts:
             raise ProjectError(entry.place, f"there is no model {name}: write models/…/{name}.sql, or drop this entry.")
     models = {name: _model(drafts[name], described) for name in _order(drafts)}
+    check_cells(models, variables)
     tests: list[DataTest] = []
     generic = (found for name in models for found in generic_tests(name, described[name]))
     for test, calls in (*generic, *_singular(files)):
@@ -169,7 +171,7 @@ def _model(draft: _Draft, described: Mapping[str, Entry]) -> Model:
         raise ProjectError(draft.place, f"model {draft.name} has no entry in a schema file: describe it there.")
     entry = described[draft.name].only("name", "description", "config", "columns", "data_tests")
     what = f"model {draft.name}"
-    meta = entry.entry("config").only("meta").entry("meta").only("grain", "day", "owner")
+    meta = entry.entry("config").only("meta").entry("meta").only("grain", "day", "owner", "explain")
     config = _config(draft)
     return Model(
         name=draft.name,
@@ -184,6 +186,7 @@ def _model(draft: _Draft, described: Mapping[str, Entry]) -> Model:
         columns=tuple(_columns(entry, draft.name)),
         refs=frozenset(draft.refs()),
         sources=draft.sources(),
+        cells=read_cells(meta.entry("explain")),
     )
 
 

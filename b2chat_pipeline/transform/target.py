@@ -39,6 +39,10 @@ class Target:
         """The query that tells a model's rows: those of some days, or all of them. Raises ModelError."""
         return self._render(model.text, this=model.name, days=days, ref=self.relation)
 
+    def sql_over(self, model: Model, ref: Callable[[str], str]) -> str:
+        """The query that tells all rows of a model where others are read as `ref` names them. Raises ModelError."""
+        return self._render(model.text, this=model.name, days=None, ref=ref)
+
     def sql_of_test(self, test: DataTest, days: Days | None) -> str:
         """The query that tells the rows which break a test, judging those of some days or all. Raises ModelError."""
         subject = self.project.models.get(test.subject)

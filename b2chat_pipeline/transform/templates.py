@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from b2chat_pipeline.transform.models import Place, ProjectError
 
 if TYPE_CHECKING:
+    from jinja2 import Template
     from jinja2.sandbox import SandboxedEnvironment
 
 # What dbt offers that we offer too; nothing else may be named.
@@ -67,7 +68,12 @@ def _call(file: Path, node: Any) -> Call:  # noqa: ANN401 - jinja2 types its nod
 
 def render(text: str, names: Mapping[str, object]) -> str:
     """The SQL of a template; `names` gives each name that the template may use."""
-    return _environment().from_string(text).render(names)
+    return _template(text).render(names)
+
+
+@cache
+def _template(text: str) -> "Template":
+    return _environment().from_string(text)
 
 
 @cache

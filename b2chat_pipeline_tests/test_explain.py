@@ -1,0 +1,232 @@
+"""The chats behind a row of a mart are told, and they make that row; what another target had brought."""
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from b2chat_pipeline.transform.explain import Explanation, explain
+from b2chat_pipeline.transform.models import Model, ModelError, ProjectError
+from b2chat_pipeline.transform.project import models_folder, read_project
+from b2chat_pipeline.transform.target import Days
+from b2chat_pipeline.transform.what_if import Attainment, what_if
+from b2chat_pipeline_tests.analyst_support import BOGOTA, FIRST, LAST, Account
+from b2chat_pipeline_tests.loading_support import rows
+from b2chat_pipeline_tests.models_support import FILES, project_of
+
+pytestmark = pytest.mark.any_postgres
+
+PROJECT_OF_MODELS = read_project(models_folder())
+EXPLAINED = sorted(model.name for model in PROJECT_OF_MODELS.models.values() if model.cells)
+CELLS = 20
+# Marts that say themselves of how many chats a row is made.
+COUNTED = {
+    "after_hours_daily": "chats",
+    "arrival_heat_map": "chats",
+    "backlog_daily": "open_chats",
+    "backlog_hourly": "open_chats",
+    "bot_containment": "chats",
+    "broadcast_reach": "chats",
+    "chat_flow": "chats",
+    "contact_frequency": "chats",
+    "open_now": "open_chats",
+    "outcomes_daily": "chats",
+    "response_histogram": "chats",
+    "sla_daily": "chats",
+    "survey_daily": "offered",
+}
+
+
+def cells_of(account: Account, model: Model) -> list[dict[str, Any]]:
+    """The rows of a model with their day, times as the account tells them."""
+    assert model.cells is not None
+    day = model.cells.day.replace(":time_zone", f"'{BOGOTA.key}'")
+    with account.connected() as connection:
+        connection.execute("select set_config('timezone', %s, false)", (BOGOTA.key,))
+        told = f'select ({day}) as "day of row", told.* from analytics.{model.name} told order by told'  # noqa: S608
+        return rows(connection, told)
+
+
+def explained(account: Account, model: Model, *cells: dict[str, Any]) -> list[Explanation]:
+    assert model.cells is not None
+    names = model.cells.key
+    with account.connected() as connection:
+        # Planning costs more than running.
+        connection.prepare_threshold = 0
+        connection.execute("set plan_cache_mode = force_generic_plan")
+        keys = [{name: None if cell[name] is None else str(cell[name]) for name in names} for cell in cells]
+        return [
+            explain(connection, account.target, model.name, key, cell["day of row"])
+            for key, cell in zip(keys, cells, strict=True)
+        ]
+
+
+@pytest.mark.parametrize("mart", EXPLAINED)
+def test_the_chats_behind_a_row_make_exactly_that_row(mart: str, account: Account) -> None:
+    model = account.target.project.models[mart]
+    # Of the heat map, also hours in which nobody wrote are rows.
+    cells = [cell for cell in cells_of(account, model) if cell.get("chats") != 0]
+    chosen = random.Random(mart).sample(cells, min(CELLS, len(cells)))
+
+    found = explained(account, model, *chosen)
+
+    assert [it.row for it in found if it.differing] == []
+    assert all(it.chats for it in found if it.row.get("max_chats") != 0)
+    if mart in COUNTED:
+        assert [len(it.chats) for it in found] == [it.row[COUNTED[mart]] for it in found]
+
+
+def test_every_mart_tells_its_chats_but_those_that_have_none() -> None:
+    marts = {path.stem for path in (models_folder() / "models" / "marts").glob("*.sql")}
+
+    # The books of loads, and the distribution of all chats over their contacts.
+    assert marts - set(EXPLAINED) == {"load_completeness", "contact_concentration"}
+
+
+def newest_cell(account: Account) -> tuple[Model, dict[str, Any]]:
+    """A row of the agents' first responses that is made of several chats."""
+    model = account.target.project.models["agent_daily"]
+    cells = [it for it in cells_of(account, model) if it["metric"] == "first_response" and it["form"] == "calendar"]
+    return model, max(cells, key=lambda cell: (cell["n"], cell["day of row"]))
+
+
+def test_each_chat_is_told_with_its_clocks_its_targets_and_the_page_it_was_last_told_in(account: Account) -> None:
+    model, cell = newest_cell(account)
+
+    (found,) = explained(account, model, cell)
+
+    assert len(found.chats) == cell["population"] > 1
+    with account.connected() as connection:
+        for chat in found.chats:
+            (stored,) = rows(connection, f"select * from chats where id = '{chat.chat_id}'")  # noqa: S608
+            (page,) = rows(connection, f"select * from api_response_logs where id = '{chat.page_id}'")  # noqa: S608
+            clocks = ("created_at", "opened_at", "picked_up_at", "response_at", "closed_at", "raw_status")
+            assert {name: getattr(chat, name) for name in clocks} == {name: stored[name] for name in clocks}
+            told = {str(it["chat_id"]) for it in page["raw_response"]["chats"]}  # type: ignore[index]
+            assert chat.b2chat_id in told
+            assert page["sync_id"] == chat.sync_id
+            version = "whatsapp 3" if stored["provider"] == "whatsapp" else "default 1"
+            assert f"first response: {version}" in chat.policies
+
+
+def test_a_row_that_is_older_than_its_tables_differs_from_what_they_make(account: Account) -> None:
+    model, cell = newest_cell(account)
+    late = explained(account, model, cell)[0].chats[0]
+    change = f"update chats set response_at = response_at + %s::interval where id = '{late.chat_id}'"  # noqa: S608
+
+    with account.connected() as connection:
+        connection.execute(change.encode(), ("1 hour",))
+        try:
+            (found,) = explained(account, model, cell)
+        finally:
+            connection.execute(change.encode(), ("-1 hour",))
+
+    assert "mean_seconds" in found.differing
+    assert "population" not in found.differing
+
+
+def test_a_page_that_is_not_kept_any_more_is_said_to_be_gone(account: Account) -> None:
+    model, cell = newest_cell(account)
+
+    with account.connected() as connection:
+        connection.execute("update api_response_logs set endpoint = 'dropped ' || endpoint")
+        try:
+            (found,) = explained(account, model, cell)
+        finally:
+            connection.execute("update api_response_logs set endpoint = replace(endpoint, 'dropped ', '')")
+
+    assert {(chat.page_id, chat.sync_id) for chat in found.chats} == {(None, None)}
+    assert found.differing == []
+
+
+@pytest.mark.parametrize(
+    ("mart", "key", "sentence"),
+    [
+        ("nothing", {}, "nothing cannot be explained, since there is no such model"),
+        ("load_completeness", {}, "its schema file does not say which chats make a row: take one of after_hours"),
+        ("agent_daily", {"agent_id": "a"}, "agent_id=a is no key of agent_daily: write agent_id=…,metric=…,form=…"),
+        ("agent_daily", {"agent_id": "a", "metric": "m", "form": None}, "has no row with agent_id=a,metric=m,form="),
+        (
+            "sla_daily",
+            dict.fromkeys(["clock", "policy", "department_id", "agent_id", "provider", "alias", "priority"])
+            | {"policy_version": "x"},
+            "a value is of another type than its column",
+        ),
+    ],
+)
+def test_what_cannot_be_explained_is_said(account: Account, mart: str, key: dict[str, Any], sentence: str) -> None:
+    with account.connected() as connection, pytest.raises(ModelError) as refused:
+        explain(connection, account.target, mart, key, FIRST)
+
+    assert sentence in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("explanation", "sentence"),
+    [
+        ("{key: [word], day: day, from: nothing}", "which is no model with a column chat_id"),
+        ("{key: [other], day: day, from: daily}", "has other in its key, which is no column of it"),
+        ("{key: [chat_id], day: day, from: daily, where: 'day = :hour'}", "names :hour, which is no column"),
+        ("{key: [chat_id], day: day + 1, from: daily}", "compares its day with nothing: write :day in where"),
+        ("{key: [chat_id], day: day}", "explain has no from"),
+        ("{key: chat_id, day: day, from: daily}", "key must be a list"),
+    ],
+)
+def test_an_explanation_that_cannot_be_right_is_refused_with_its_line(
+    tmp_path: Path, explanation: str, sentence: str
+) -> None:
+    schema = f"""
+        models:
+          - name: daily
+            description: Chats by day.
+            config: {{meta: {{grain: a row per chat, day: day, explain: {explanation}}}}}
+            columns: [{{name: day, description: The day.}}, {{name: chat_id, description: The chat.}}]
+    """
+
+    with pytest.raises(ProjectError, match=r"daily\.yml:\d+: ") as refused:
+        project_of(tmp_path, FILES | {"models/daily.yml": schema})
+
+    assert sentence in str(refused.value)
+
+
+def plain_attainment(told: list[dict[str, Any]], clock: str, seconds: int | None) -> Attainment:
+    """The same in plain Python; without seconds, of the verdicts that were stored."""
+    counts = {"met": 0, "breached": 0, "running": 0, "not_judged": 0}
+    start, end = {
+        "pickup": ("opened_at", "picked_up_at"),
+        "first_response": ("created_at", "response_at"),
+        "resolution": ("created_at", "closed_at"),
+    }[clock]
+    for chat in told:
+        elapsed, has_ended = chat[f"sla_{clock}_elapsed_seconds"], chat[end] is not None
+        if clock == "resolution":
+            has_ended = has_ended and chat["is_closed"]
+        target = chat[f"sla_{clock}_target_seconds"] if seconds is None else seconds
+        if elapsed is not None and (has_ended or elapsed > target):
+            counts["met" if elapsed <= target else "breached"] += 1
+        else:
+            counts["running" if not chat["is_closed"] and chat[start] else "not_judged"] += 1
+    return Attainment(**counts)
+
+
+@pytest.mark.parametrize("clock", ["pickup", "first_response", "resolution"])
+@pytest.mark.parametrize("seconds", [0, 60, 301, 86_400])
+def test_what_another_target_had_brought_is_what_plain_python_counts(
+    account: Account, clock: str, seconds: int
+) -> None:
+    with account.connected() as connection:
+        judged = rows(connection, f"select * from analytics.chat_metrics where sla_{clock}_policy is not null")  # noqa: S608
+        told = [chat for chat in judged if chat["created_day"] != LAST]
+        reported, supposed = what_if(connection, clock, seconds, Days(FIRST, LAST.replace(day=LAST.day - 1)))
+
+    assert reported == plain_attainment(told, clock, None)
+    assert supposed == plain_attainment(told, clock, seconds)
+
+
+def test_no_chats_have_no_attainment(account: Account) -> None:
+    with account.connected() as connection:
+        both = what_if(connection, "pickup", 60, Days(FIRST.replace(year=2020), LAST.replace(year=2020)))
+
+    assert both == (Attainment(0, 0, 0, 0),) * 2
+    assert both[0].share is None
