@@ -19,8 +19,9 @@ from b2chat_pipeline_tests.loading_support import all_loaded, hours_between, run
 from b2chat_pipeline_tests.postgres import PostgresServer
 
 BOGOTA = ZoneInfo("America/Bogota")
-FIRST, LAST = date(2025, 3, 3), date(2025, 3, 7)
-NOW = datetime(2025, 3, 7, 18, tzinfo=UTC)
+# The days that docs/analysts.md is about.
+FIRST, LAST = date(2026, 1, 1), date(2026, 1, 5)
+NOW = datetime(2026, 1, 5, 18, tzinfo=UTC)
 # Few contacts, so that they come back.
 WORLD = World(first_day=FIRST, zone=BOGOTA, chats_per_day=12, contacts=30)
 # What the simulator does not invent here: a tree of departments, business hours and targets that count them, chats with
@@ -29,7 +30,7 @@ CONFIGURED = """
     update departments set path = '/' || b2chat_code || '/';
     update departments child set parent_id = top.id, path = top.path || child.b2chat_code || '/', level = 1
       from departments top where top.b2chat_code = 'ventas' and child.b2chat_code in ('garantias', 'customer-care');
-    insert into ops.calendars values ('default', '2025-01-01', '2035-01-01');
+    insert into ops.calendars values ('default', '2025-01-01', '2028-01-01');
     insert into ops.business_hours
     select 'default', day + interval '13 hours', day + interval '23 hours'
       from generate_series(timestamptz '2025-01-01 00:00Z', '2027-12-31 00:00Z', interval '1 day') day
