@@ -92,7 +92,7 @@ def build(*, start: str | None, end: str | None) -> None:
         sys.exit(1)
 
 
-@cli.command()
+@cli.command(short_help="Show the chats behind a number.")
 @click.argument("mart")
 @click.argument("key")
 @click.argument("day")
@@ -108,7 +108,7 @@ def explain(*, mart: str, key: str, day: str) -> None:
         sys.exit(1)
 
 
-@cli.command("what-if")
+@cli.command("what-if", short_help="Judge past chats by another target.")
 @click.argument("clock", type=click.Choice(["pickup", "first_response", "resolution"]))
 @click.argument("seconds", type=click.IntRange(0))
 @click.argument("start", metavar="FROM")

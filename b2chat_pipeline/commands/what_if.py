@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from b2chat_pipeline.commands.databases import open_databases
+from b2chat_pipeline.commands.databases import open_warehouse
 from b2chat_pipeline.commands.span import read_days
 from b2chat_pipeline.settings import read_account
 
@@ -24,9 +24,10 @@ def what_if(environ: Mapping[str, str], *, clock: str, seconds: int, start: str,
     from b2chat_pipeline.transform.target import Days
     from b2chat_pipeline.transform.what_if import what_if as run
     from b2chat_pipeline.warehouse.connection import connect
+    from b2chat_pipeline.warehouse.location import warehouse_url
 
     days = Days(*read_days(read_account(environ), start, end))
-    with open_databases(environ) as databases, connect(databases.warehouse, purpose="what-if") as connection:
+    with open_warehouse(environ) as storage, connect(warehouse_url(storage), purpose="what-if") as connection:
         reported, supposed = run(connection, clock, seconds, days)
     table = Table(title=f"{clock}, chats created {days}")
     for place, heading in enumerate(("target", "met", "missed", "still open", "not judged", "attainment")):
