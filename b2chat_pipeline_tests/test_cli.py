@@ -91,7 +91,7 @@ def test_every_command_explains_itself(b2chat: Command, command: tuple[str, ...]
 def test_a_list_of_commands_cuts_no_sentence(b2chat: Command, group: tuple[str, ...]) -> None:
     _, commands = b2chat(*group, "--help").output.split("Commands:\n")
 
-    assert all(re.fullmatch(r"  \w+ +[A-Z].*[^.]\.", line) for line in commands.splitlines()), commands
+    assert all(re.fullmatch(r"  [\w-]+ +[A-Z].*[^.]\.", line) for line in commands.splitlines()), commands
 
 
 def test_the_version_is_told(b2chat: Command) -> None:
