@@ -11,7 +11,7 @@ from psycopg import Connection
 
 from b2chat_pipeline.operations.applying import Account, apply
 from b2chat_pipeline.operations.configuration import parse
-from b2chat_pipeline.operations.opening_hours import openings
+from b2chat_pipeline.operations.opening_hours import holidays_of, openings
 from b2chat_pipeline.warehouse.accounts import SYSTEM_USER, ensure_users
 from b2chat_pipeline.warehouse.connection import connect
 from b2chat_pipeline.windows import AccountClock
@@ -167,3 +167,14 @@ def test_a_midnight_that_does_not_exist_opens_when_the_day_begins() -> None:
     assert [(it.start, it.end - it.start) for it in opened] == [
         (datetime(2025, 3, 9, 5, tzinfo=UTC), timedelta(hours=1)),
     ]
+
+
+def test_hours_that_are_skipped_altogether_open_nothing() -> None:
+    assert list(openings(SPRING, ["02:00-03:00"], NEW_YORK)) == []
+
+
+def test_holidays_are_those_of_the_days_asked_for_both_ends_included() -> None:
+    days = [date(2025, 1, day) for day in (1, 2, 3, 4)]
+    content = {"closed": [day.isoformat() for day in days], "holidays": None}
+
+    assert holidays_of(content, days[1], days[2]) == {days[1]: "closed", days[2]: "closed"}

@@ -142,6 +142,26 @@ def test_once_there_are_chats_a_change_holds_from_the_next_day_on(warehouse: Con
     ) == [(1, 120, None, NEXT_DAY), (2, 60, NEXT_DAY, None)]
     hours = "select extract(epoch from closes_at - opens_at)::integer / 3600 from ops.business_hours where opens_at "
     assert rows(warehouse, f"{hours} between '2025-03-10' and '2025-03-18' order by opens_at") == [(10,), (4,)]
+    assert applied(warehouse, f"{CALENDAR.replace('18:00', '12:00')}\n{STRICTER}") == []
+
+
+def test_the_first_calendar_holds_for_all_time_since_nothing_was_measured_before(warehouse: Connection) -> None:
+    add_chat(warehouse)
+
+    assert applied(warehouse, CALENDAR) == [Change("calendar", "default", datetime(2025, 1, 1, 5, tzinfo=UTC))]
+
+    assert rows(warehouse, "select min(opens_at) from ops.business_hours") == [(datetime(2025, 1, 6, 13, tzinfo=UTC),)]
+
+
+def test_hours_that_begin_at_midnight_are_replaced_from_the_next_day_on(warehouse: Connection) -> None:
+    # The next day is a Thursday.
+    around_the_clock = "calendars: {default: [{valid_from: 2025-01-01, hours: {thursday: ['00:00-24:00']}}]}"
+    applied(warehouse, around_the_clock)
+    add_chat(warehouse)
+
+    assert applied(warehouse, around_the_clock) == []
+
+    assert rows(warehouse, "select count(*) from ops.business_hours where opens_at = '2025-03-13 05:00+00'") == [(1,)]
 
 
 def test_a_change_of_tomorrow_is_replaced_by_the_next_one(warehouse: Connection) -> None:
@@ -192,21 +212,34 @@ def test_a_policy_may_change_on_a_day_that_the_file_names(warehouse: Connection)
     ]
 
 
+TREE = """
+departments:
+  - name: Comercial
+    calendar: night
+    below:
+      - name: Ventas
+      - name: Mayoristas
+        calendar: default
+"""
+
+
 def test_departments_get_their_place_and_keep_the_calendar_of_the_one_above(warehouse: Connection) -> None:
     warehouse.execute(
         "insert into departments (id, b2chat_code, name) values ('x', 'ventas-x', 'Ventas'), ('y', 'y', 'Y')"
     )
-    text = CALENDAR.replace("calendars: {", "calendars: {night: [{valid_from: 2025-01-01, hours: {}}], ")
+    calendars = CALENDAR.replace("calendars: {", "calendars: {night: [{valid_from: 2025-01-01, hours: {}}], ")
 
-    applied(warehouse, f"{text}\ndepartments: [{{name: Comercial, calendar: night, below: [{{name: Ventas}}]}}]")
+    applied(warehouse, f"{calendars}\n{TREE}")
 
     assert rows(warehouse, "select name, path, level, is_leaf, parent_id is null from departments order by name") == [
         ("Comercial", "/comercial/", 0, False, True),
+        ("Mayoristas", "/comercial/mayoristas/", 1, True, False),
         ("Ventas", "/comercial/ventas-x/", 1, True, False),
         ("Y", "/y/", 0, True, True),
     ]
     assert rows(warehouse, "select department, calendar from ops.department_calendars order by 1") == [
         ("Comercial", "night"),
+        ("Mayoristas", "default"),
         ("Ventas", "night"),
     ]
 
