@@ -43,6 +43,8 @@ def test_it_loads_an_invented_account_and_leaves_nothing_running_nor_touches_the
 
     first = home.run(["b2chat", "demo", "--days", "2", "--exit", "--port", str(free_port())], users_own)
     aside = home.run(["b2chat", "quarantine", "list"], {"B2CHAT_DATA_DIR": str(home.data / "demo"), **OURS})
+    shown = {"B2CHAT_DATA_DIR": str(home.data / "demo"), "B2CHAT_TIMEZONE": "America/Bogota", **OURS}
+    configured = home.run(["b2chat", "config", "show"], shown)
     left = [process.cmdline() for process in home.processes()]
     second = home.run(["b2chat", "demo", "--days", "1", "--exit", "--port", str(free_port())], users_own)
 
@@ -50,6 +52,7 @@ def test_it_loads_an_invented_account_and_leaves_nothing_running_nor_touches_the
     assert left == []
     assert re.findall(r"│ (\w+) +│ Expected[^│]+│ (\S+) +│ 1 ", aside.output) == MISFITS
     assert "`b2chat quarantine list` says why" in first.output
+    assert re.search(r"│ calendar +│ default +│ 1 ", configured.output), configured.output + configured.errors
     assert counts.keys() == {"agents", "chats", "contacts", "departments", "messages"}
     assert counts["messages"] > counts["chats"] > 50
     assert first.output.splitlines()[-1] == "Stopped."

@@ -3,7 +3,7 @@
 Not here: what may stand in the file (`operations/configuration.py`), what becomes of it (`operations/applying.py`).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -17,11 +17,29 @@ from b2chat_pipeline.warehouse.location import warehouse_url
 if TYPE_CHECKING:
     from psycopg import Connection
 
+    from b2chat_pipeline.operations.applying import Change
+
 _HEADINGS = ("kind", "name", "version", "from", "to", "what")
 
 
 def apply(environ: Mapping[str, str], *, restate: bool, user: str | None) -> None:
     """Apply the file, and print what changed. Raises ConfigurationError, and SettingsError where the zone is unset."""
+    zone, now = read_account(environ).zone, datetime.now(UTC)
+    with open_databases(environ) as databases:
+        changes = apply_to(databases.warehouse, environ, restate=restate, user=user)
+    for change in changes:
+        begins = change.valid_from and change.valid_from.astimezone(zone)
+        click.echo(f"{change.kind} {change.name}: {f'from {begins:%Y-%m-%d} on' if begins else 'for all time'}.")
+    if not changes:
+        click.echo("Nothing changed.")
+    elif any(change.valid_from is None or change.valid_from <= now for change in changes):
+        click.echo("Days that are measured already say so once they are built again: `b2chat build`.")
+
+
+def apply_to(
+    url: str, environ: Mapping[str, str], *, restate: bool = False, user: str | None = None
+) -> "Sequence[Change]":
+    """Apply the file to a warehouse that is ready; what changed. Raises as `apply`."""
     from b2chat_pipeline.operations.applying import Account
     from b2chat_pipeline.operations.applying import apply as run
     from b2chat_pipeline.operations.configuration import read_configuration
@@ -31,18 +49,11 @@ def apply(environ: Mapping[str, str], *, restate: bool, user: str | None) -> Non
     zone = read_account(environ).zone
     configuration = read_configuration(read_configuration_file(environ))
     now = datetime.now(UTC)
-    with open_databases(environ) as databases, _connected(databases.warehouse) as connection:
+    with _connected(url) as connection:
         hold_zone(connection, zone.key, now=now)
         ensure_users(connection, read_admin_emails(environ, stored_settings(connection)), now=now)
         account = Account(AccountClock(zone), user_id(connection, user), now)
-        changes = run(connection, configuration, account, restate=restate)
-    for change in changes:
-        begins = change.valid_from and change.valid_from.astimezone(zone)
-        click.echo(f"{change.kind} {change.name}: {f'from {begins:%Y-%m-%d} on' if begins else 'for all time'}.")
-    if not changes:
-        click.echo("Nothing changed.")
-    elif any(change.valid_from is None or change.valid_from <= now for change in changes):
-        click.echo("Days that are measured already say so once they are built again: `b2chat build`.")
+        return run(connection, configuration, account, restate=restate)
 
 
 def show(environ: Mapping[str, str]) -> None:

@@ -10,10 +10,12 @@ from zoneinfo import ZoneInfo
 
 import click
 
+from b2chat_pipeline.commands.config import apply_to
 from b2chat_pipeline.commands.dev import Services, open_services
 from b2chat_pipeline.commands.load import Request, hours_between, load_hours
 from b2chat_pipeline.commands.ports import HOST, free_port
 from b2chat_pipeline.commands.processes import answers
+from b2chat_pipeline.commands.project import project_folder
 from b2chat_pipeline.settings import read_account, read_storage
 
 ZONE = "America/Bogota"
@@ -30,6 +32,7 @@ def demo(environ: Mapping[str, str], *, days: int, port: int, leave: bool) -> No
     with open_services(settings, port=port) as services:
         _start_simulator(services, simulator_port)
         services.start_webserver()
+        apply_to(services.databases.warehouse, services.environ)
         _load(services)
         services.start_daemon()
         services.wait_for_webserver()
@@ -50,6 +53,8 @@ def demo_environment(environ: Mapping[str, str], *, days: int, simulator_port: i
         "B2CHAT_TIMEZONE": ZONE,
         "B2CHAT_START_DATE": (today - timedelta(days=days)).isoformat(),
         "B2CHAT_ADMIN_EMAILS": "admin@example.test",
+        # Before the first load, so that it holds for all of it: numbers of business hours need hours.
+        "B2CHAT_CONFIG": str(project_folder() / "config.example.yaml"),
         "B2CHAT_DATA_DIR": str(read_storage(kept).data_dir / "demo"),
     }
 
@@ -71,6 +76,7 @@ _DEMO = (
     "B2CHAT_TIMEZONE",
     "B2CHAT_START_DATE",
     "B2CHAT_ADMIN_EMAILS",
+    "B2CHAT_CONFIG",
 )
 _REAL = ("B2CHAT_DATABASE_URL", "DAGSTER_DATABASE_URL", "DAGSTER_HOME")
 
