@@ -157,6 +157,40 @@ def test_views_grants_and_comments_outlive_new_columns(words: Models, tmp_path: 
     ) == [(True, True)]
 
 
+def test_new_columns_are_filled_for_all_days_also_where_one_is_asked_for(words: Models, tmp_path: Path) -> None:
+    words.build()
+
+    (outcome,) = with_files(words, tmp_path, MORE).build(MONDAY)
+
+    assert outcome.built is not None
+    assert outcome.built.rows_of_day == {MONDAY: 1, TUESDAY: 1}
+    assert words.rows("select day, last from analytics.daily order by day") == [(MONDAY, "b"), (TUESDAY, "c")]
+
+
+def test_a_view_may_change_the_order_of_its_columns(words: Models, tmp_path: Path) -> None:
+    files = {"models/shown.yml": schema_of("shown", "day", "words")}
+    with_files(words, tmp_path, {**files, "models/shown.sql": "select day, words from {{ ref('daily') }}"}).build()
+    turned = {**files, "models/shown.sql": "select words, day from {{ ref('daily') }}"}
+
+    outcomes = with_files(words, tmp_path, turned).build()
+
+    assert all(outcome.stands for outcome in outcomes)
+    assert words.rows("select * from analytics.shown order by 1") == [(1, TUESDAY), (2, MONDAY)]
+
+
+def test_builds_of_different_days_do_not_wait_for_each_other(words: Models, database_url: str) -> None:
+    words.build()
+    words.connection.execute("set lock_timeout = '100ms'")
+    with connect(database_url, purpose="other build") as other, other.transaction():
+        Models(words.project, other).build(MONDAY)
+
+        (same_day,) = words.build(MONDAY)
+        (other_day,) = words.build(TUESDAY)
+
+    assert "LockNotAvailable" in same_day.problem
+    assert other_day.stands
+
+
 def test_a_view_of_somebody_that_would_break_keeps_the_model_as_it_is(words: Models, tmp_path: Path) -> None:
     words.build()
     words.connection.execute("create view public.busy as select day from analytics.daily where words > 1")

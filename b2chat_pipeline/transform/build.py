@@ -6,8 +6,8 @@ with an older snapshot; and a view would go on reading the table that was swappe
 (`run.py`), what stands upon a relation whose columns change (`dependents.py`).
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import date
 from time import perf_counter
@@ -23,6 +23,7 @@ from b2chat_pipeline.transform.relations import (
     columns_of,
     columns_told_by,
     comment_on,
+    comments_of,
     explained,
     indexes_of,
     kind_of,
@@ -33,7 +34,14 @@ from b2chat_pipeline.transform.target import Days, Target
 
 # Seconds that a change of columns waits for those who are reading.
 _PATIENCE = 60
+# Builds of one model take turns; those of different days only with one that makes the relation itself. Readers are not
+# concerned.
 _HOLD = "select pg_advisory_xact_lock(hashtextextended('b2chat model ' || %s, 0))"
+_HOLD_DAYS = """
+    select pg_advisory_xact_lock_shared(hashtextextended('b2chat model ' || %(name)s, 0)),
+           (select count(pg_advisory_xact_lock(hashtextextended('b2chat day of ' || %(name)s || day::date, 0)))
+              from generate_series(%(first)s::date, %(last)s::date, interval '1 day') day)
+"""
 
 
 @dataclass(frozen=True)
@@ -65,31 +73,54 @@ class _Building:
         self._target = target
         self._model = model
         self._relation = Relation(target.schema, model.name)
+        self._kind: Kind = "view" if model.materialized == "view" else "table"
+        self._comments = {"": model.comment} | {column.name: column.description for column in model.columns}
 
     def build(self, days: Days | None) -> tuple[int, Mapping[date, int]]:
-        # Two builds of one model take turns; readers are not concerned.
-        self._connection.execute(_HOLD, (str(self._relation),))
-        text = self._target.sql_of(self._model, days)
-        told = columns_told_by(self._connection, text)
+        told = columns_told_by(self._connection, self._target.sql_of(self._model))
         self._check_columns(told)
-        kind: Kind = "view" if self._model.materialized == "view" else "table"
-        with self._in_place(kind, told):
-            if kind == "view":
-                self._make_view(text)
-            else:
-                self._make_table(text)
-        self._comment(kind)
-        if kind == "view":
+        if days is None or not self._stands(told):
+            days = self._make(told, days)
+        else:
+            self._connection.execute(_HOLD_DAYS, {"name": str(self._relation), "first": days.first, "last": days.last})
+            if not self._stands(told):
+                raise ModelError(f"model {self._model.name} was changed by another build just now: build it again.")
+        if self._model.materialized == "view":
             return self._count(), {}
-        return self._insert_days(text, told, days) if days else (self._insert_all(text, told), {})
+        return self._insert(self._target.sql_of(self._model, days), told, days)
+
+    def _stands(self, told: Mapping[str, str]) -> bool:
+        """Whether the relation is there as the files say, so that only its rows are to be replaced."""
+        indexes = {(index.columns, index.unique) for index in self._model.indexes}
+        return (
+            self._fits(told)
+            and indexes <= indexes_of(self._connection, self._relation)
+            and self._comments.items() <= comments_of(self._connection, self._relation).items()
+        )
+
+    def _fits(self, told: Mapping[str, str]) -> bool:
+        """Whether the relation is of the kind wanted and has the columns told; of a view also in their order."""
+        if kind_of(self._connection, self._relation) != self._kind:
+            return False
+        present = columns_of(self._connection, self._relation)
+        return present == told and (self._kind == "table" or list(present) == list(told))
+
+    def _make(self, told: Mapping[str, str], days: Days | None) -> Days | None:
+        """Make the relation as the files say, alone with it; returns the days to build: all where its rows are lost."""
+        self._connection.execute(_HOLD, (str(self._relation),))
+        present = kind_of(self._connection, self._relation)
+        fits = present is None or self._fits(told)
+        with nullcontext() if fits or present is None else self._replaced(present):
+            if self._kind == "view":
+                self._make_view(self._target.sql_of(self._model))
+            else:
+                self._make_table(self._target.sql_of(self._model))
+        comment_on(self._connection, self._relation, self._kind, self._comments)
+        return days if fits else None
 
     @contextmanager
-    def _in_place(self, kind: Kind, told: Mapping[str, str]) -> Iterator[None]:
-        """Within, nothing of that name is in the way; what stood upon it and who might read it is the same again."""
-        present = kind_of(self._connection, self._relation)
-        if present is None or (present == kind and columns_of(self._connection, self._relation) == told):
-            yield
-            return
+    def _replaced(self, present: Kind) -> Iterator[None]:
+        """Within, nothing of that name is in the way; afterwards all that stood upon it does so again."""
         views = views_upon(self._connection, self._relation)
         grants = grants_on(self._connection, self._relation)
         _patiently(self._connection, lambda: drop(self._connection, self._relation, present, views))
@@ -127,48 +158,49 @@ class _Building:
         if wrong:
             raise ModelError(f"model {self._model.name} differs from its schema file: {'; '.join(wrong)}.")
 
-    def _insert_all(self, text: str, told: Mapping[str, str]) -> int:
-        self._connection.execute(sql.SQL("delete from {}").format(self._relation.identifier))
-        inserted = sql.SQL("insert into {} ({}) {}").format(self._relation.identifier, _names(told), query(text))
-        rows = self._connection.execute(inserted).rowcount
-        # What reads this table next is planned by its new size.
-        self._connection.execute(sql.SQL("analyze {}").format(self._relation.identifier))
-        return rows
+    def _insert(self, text: str, told: Mapping[str, str], days: Days | None) -> tuple[int, Mapping[date, int]]:
+        """Replace all rows, or those of some days, also by none; returns their number, and by day where there are days.
 
-    def _insert_days(self, text: str, told: Mapping[str, str], days: Days) -> tuple[int, Mapping[date, int]]:
-        """Replace the rows of some days, also by none. Raises ModelError where the query tells rows of other days."""
-        names = {
-            "relation": self._relation.identifier,
-            "day": sql.Identifier(self._model.day_column),
-            "columns": _names(told),
-            "query": query(text),
-        }
-        bounds = (days.first, days.last)
-        self._connection.execute(
-            sql.SQL("delete from {relation} where {day} between %b and %b").format(**names), bounds
-        )
-        counted = self._connection.execute(
-            sql.SQL(
-                "with built as (insert into {relation} ({columns}) {query} returning {day})"
-                " select {day}, count(*) from built group by {day}"
-            ).format(**names)
-        ).fetchall()
-        rows_of_day: dict[date, int] = dict(counted)
-        others = [day for day in rows_of_day if day is None or not days.first <= day <= days.last]
+        Raises ModelError where the query tells rows of other days.
+        """
+        self._delete(days)
+        statement = sql.SQL("insert into {} ({}) {}").format(self._relation.identifier, _names(told), query(text))
+        if not self._model.day_column:
+            rows = self._connection.execute(statement).rowcount
+            self._analyze()
+            return rows, {}
+        counted = sql.SQL("with built as ({} returning {day}) select {day}, count(*) from built group by {day}")
+        day = sql.Identifier(self._model.day_column)
+        rows_of_day: dict[date, int] = dict(self._connection.execute(counted.format(statement, day=day)).fetchall())
+        if days is None:
+            self._analyze()
+        else:
+            self._check_days(rows_of_day, days)
+        return sum(rows_of_day.values()), rows_of_day
+
+    def _delete(self, days: Days | None) -> None:
+        statement = sql.SQL("delete from {}").format(self._relation.identifier)
+        if days is None:
+            self._connection.execute(statement)
+            return
+        of_days = sql.SQL("{} where {} between %b and %b").format(statement, sql.Identifier(self._model.day_column))
+        self._connection.execute(of_days, (days.first, days.last))
+
+    def _analyze(self) -> None:
+        """What reads a table next is planned by its new size."""
+        self._connection.execute(sql.SQL("analyze {}").format(self._relation.identifier))
+
+    def _check_days(self, found: Iterable[date | None], days: Days) -> None:
+        others = [day for day in found if day is None or not days.first <= day <= days.last]
         if others:
             raise ModelError(
                 f"model {self._model.name} tells rows of {len(others)} other days when asked for {days}: restrict it"
                 " where is_incremental()."
             )
-        return sum(rows_of_day.values()), rows_of_day
 
     def _count(self) -> int:
         row = self._connection.execute(sql.SQL("select count(*) from {}").format(self._relation.identifier)).fetchone()
         return row[0] if row else 0
-
-    def _comment(self, kind: Kind) -> None:
-        comments = {"": self._model.comment} | {column.name: column.description for column in self._model.columns}
-        comment_on(self._connection, self._relation, kind, comments)
 
 
 def _patiently(connection: Connection, change: Callable[[], object]) -> None:
