@@ -253,11 +253,11 @@ def full_read_due_at(reads: FullReads) -> datetime | None:
     return max(due, default=None)
 
 
-def consecutive(days: Sequence[date], *, most: int) -> list[tuple[date, date]]:
-    """Days as ranges (first, last) of at most so many, in order of time."""
+def consecutive(days: Sequence[date], *, most: int, apart: int = 1) -> list[tuple[date, date]]:
+    """Days as ranges (first, last) of at most so many, in order of time; a range goes on where the next is so near."""
     ranges: list[tuple[date, date]] = []
     for day in sorted(days):
-        if ranges and day - ranges[-1][1] == _DAY and (day - ranges[-1][0]).days < most:
+        if ranges and day - ranges[-1][1] <= apart * _DAY and (day - ranges[-1][0]).days < most:
             ranges[-1] = (ranges[-1][0], day)
         else:
             ranges.append((day, day))

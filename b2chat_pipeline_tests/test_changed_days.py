@@ -17,7 +17,7 @@ from b2chat_pipeline.simulator.expectation import expected
 from b2chat_pipeline_tests.dagster_support import account_environment
 from b2chat_pipeline_tests.loading_support import Pipeline, all_loaded, hours_between, running_pipeline
 
-MONDAY, TUESDAY, WEDNESDAY = date(2025, 3, 3), date(2025, 3, 4), date(2025, 3, 5)
+MONDAY, TUESDAY, WEDNESDAY, SUNDAY = date(2025, 3, 3), date(2025, 3, 4), date(2025, 3, 5), date(2025, 3, 9)
 NOW = datetime(2025, 3, 6, 18, tzinfo=UTC)
 WORLD = World(first_day=MONDAY, zone=ZoneInfo("America/Bogota"), chats_per_day=12)
 
@@ -71,11 +71,13 @@ def test_the_days_of_a_load_are_asked_for_once(pipeline: Pipeline) -> None:
     assert (before, sensor.look(), sensor.look()) == ([], [("2025-03-03", "2025-03-04")], [])
 
 
-def test_days_apart_are_runs_apart(pipeline: Pipeline) -> None:
+def test_days_near_each_other_are_one_run_and_far_ones_runs_apart(pipeline: Pipeline) -> None:
+    pipeline.simulator.clock.advance(timedelta(days=5))
     load(pipeline, MONDAY, MONDAY)
     load(pipeline, WEDNESDAY, WEDNESDAY)
+    load(pipeline, SUNDAY, SUNDAY)
 
-    assert Sensor().look() == [("2025-03-03", "2025-03-03"), ("2025-03-05", "2025-03-05")]
+    assert Sensor().look() == [("2025-03-03", "2025-03-05"), ("2025-03-09", "2025-03-09")]
 
 
 def test_a_load_that_changes_nothing_asks_for_nothing(pipeline: Pipeline) -> None:

@@ -27,6 +27,8 @@ CHANGED_DAYS = "metrics_of_changed_days"
 NIGHTLY = "metrics_nightly"
 # Runs with this tag leave room for the loads (see dagster.yaml).
 BUILD_TAG = "b2chat/build"
+# Days so near each other are built in one run, with those between them: a run costs more than some days do.
+NEAR = 3
 # Seconds between two looks at the books: a changed day is built within a minute of its load's end.
 LOOK_EVERY = 20
 # A sync notes its end a moment before it commits it; so much later than another one that began to end before.
@@ -149,7 +151,7 @@ def _of_days(days: Sequence[date], *, key: str | None = None) -> list[dg.RunRequ
                 "dagster/asset_partition_range_end": last.isoformat(),
             },
         )
-        for first, last in consecutive(days, most=DAYS_PER_RUN)
+        for first, last in consecutive(days, most=DAYS_PER_RUN, apart=NEAR)
     ]
 
 
