@@ -1,5 +1,6 @@
 """Which column of a model comes from which, and what is said where that cannot be known."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -69,3 +70,40 @@ def test_the_file_of_lineage_is_what_the_models_say() -> None:
     told = lineage_of_project(read_project(models_folder()))
 
     assert FILE.read_text() == told, "run `python -m b2chat_pipeline.assets.lineage`"
+
+
+# Some columns of five models, as a person follows them.
+EXPECTED = {
+    "counted_chats": {
+        "chat_id": ["public.chats.id"],
+        "created_day": ["public.chats.created_at"],
+        "is_closed": ["public.chats.closed_at", "public.chats.status"],
+    },
+    "message_turns": {
+        "messages": [],
+        "created_day": ["analytics.counted_chats.created_day"],
+        "started_at": ["public.messages.timestamp"],
+        "window_closes_at": ["analytics.counted_chats.provider", "public.messages.timestamp"],
+    },
+    "daily_volume": {
+        "day": ["analytics.hourly_volume.hour_start"],
+        "closed": ["analytics.hourly_volume.closed"],
+    },
+    "contact_chains": {
+        "chats": [],
+        "contact_id": ["analytics.chat_metrics.contact_id"],
+        "last_chat_at": ["analytics.chat_metrics.created_at"],
+    },
+    "sla_daily": {
+        "chats": [],
+        "met": ["analytics.sla_clocks.is_met"],
+        "running": ["analytics.sla_clocks.is_closed", "analytics.sla_clocks.is_met", "analytics.sla_clocks.started_at"],
+    },
+}
+
+
+@pytest.mark.parametrize("model", EXPECTED)
+def test_the_columns_of_a_model_come_from_where_its_author_took_them(model: str) -> None:
+    told = json.loads(FILE.read_text())[model]["columns"]
+
+    assert {name: told[name] for name in EXPECTED[model]} == EXPECTED[model]
