@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import LiteralString
 from uuid import uuid4
 
 import pytest
 from psycopg import Connection, errors, sql
 
+from b2chat_pipeline.commands.databases import open_databases
 from b2chat_pipeline.warehouse.access import ANALYST, MANAGER, AccessError, ensure_access, ensure_roles, grant_access
 from b2chat_pipeline_tests.analyst_support import Account
 from b2chat_pipeline_tests.loading_support import rows
@@ -39,8 +41,8 @@ PERSONAL = """
          union all
         select unnest(array[text, caption, image_url, file_url]) from messages
       ) told
-     -- Shorter ones, such as the answer to a survey, stand in other columns by chance.
-     where length(told.value) >= 6
+     -- Shorter ones, such as the answer to a survey or a single word, stand in other columns by chance.
+     where length(told.value) >= 8
 """
 
 
@@ -210,6 +212,16 @@ def test_access_is_granted_where_it_was_not_yet(database_url: str, account: Acco
     with as_role(elsewhere, MANAGER) as connection:
         assert may_read(connection, "public", "chats")
         assert not may_read(connection, "ops", "ledger")
+
+
+@pytest.mark.any_postgres
+def test_the_embedded_database_has_the_roles_from_the_start(server_directory: Path, account: Account) -> None:
+    with open_databases({"B2CHAT_DATA_DIR": str(server_directory)}) as databases:
+        embedded = Account(databases.warehouse, account.target)
+        with as_role(embedded, MANAGER) as connection:
+            assert may_read(connection, "public", "chats")
+        with as_role(embedded, ANALYST) as connection:
+            assert not may_read(connection, "public", "chats")
 
 
 def test_who_may_not_make_roles_is_told_what_the_administrator_has_to_run(account: Account) -> None:
