@@ -4,17 +4,15 @@ Not here: the building (`transform/`).
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import click
 
 from b2chat_pipeline.commands.databases import open_warehouse
 from b2chat_pipeline.commands.progress import progress_bar
-from b2chat_pipeline.commands.span import read_span
+from b2chat_pipeline.commands.span import read_days
 from b2chat_pipeline.settings import Account, read_account
 from b2chat_pipeline.warehouse.location import warehouse_url
-from b2chat_pipeline.windows import AccountClock
 
 if TYPE_CHECKING:
     from b2chat_pipeline.transform.run import ModelOutcome
@@ -52,8 +50,7 @@ def _days(account: Account, start: str | None, end: str | None) -> "Days | None"
 
     if start is None or end is None:
         return None
-    clock, span = AccountClock(account.zone), read_span(account, start, end)
-    return Days(clock.day_of(span.start), clock.day_of(span.end - timedelta(microseconds=1)))
+    return Days(*read_days(account, start, end))
 
 
 def _print(outcomes: "Sequence[ModelOutcome]", days: "Days | None") -> None:

@@ -117,10 +117,16 @@ def access(environ: Mapping[str, str]) -> None:
     """Make the roles of readers and grant them what they may read. Raises AccessError."""
     import click
 
+    from b2chat_pipeline.ingest.bookkeeping import Work, stopping
     from b2chat_pipeline.warehouse.access import ANALYST, MANAGER, grant_access
     from b2chat_pipeline.warehouse.connection import connect
 
-    with open_warehouse(environ) as storage, connect(warehouse_url(storage), purpose="access") as connection:
+    work = Work("the granting", again="run `b2chat db access` again")
+    with (
+        open_warehouse(environ) as storage,
+        connect(warehouse_url(storage), purpose="access") as connection,
+        stopping(work, connection),
+    ):
         grant_access(connection)
     click.echo(f"{ANALYST} reads schema analytics; {MANAGER} reads the unmasked tables of schema public as well.")
 

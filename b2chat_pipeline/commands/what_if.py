@@ -21,13 +21,19 @@ def what_if(environ: Mapping[str, str], *, clock: str, seconds: int, start: str,
     from rich.console import Console
     from rich.table import Table
 
+    from b2chat_pipeline.ingest.bookkeeping import Work, stopping
     from b2chat_pipeline.transform.target import Days
     from b2chat_pipeline.transform.what_if import what_if as run
     from b2chat_pipeline.warehouse.connection import connect
     from b2chat_pipeline.warehouse.location import warehouse_url
 
     days = Days(*read_days(read_account(environ), start, end))
-    with open_warehouse(environ) as storage, connect(warehouse_url(storage), purpose="what-if") as connection:
+    work = Work("the count", again="run this again")
+    with (
+        open_warehouse(environ) as storage,
+        connect(warehouse_url(storage), purpose="what-if") as connection,
+        stopping(work, connection),
+    ):
         reported, supposed = run(connection, clock, seconds, days)
     table = Table(title=f"{clock}, chats created {days}")
     for place, heading in enumerate(("target", "met", "missed", "still open", "not judged", "attainment")):
