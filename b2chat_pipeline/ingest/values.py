@@ -34,7 +34,12 @@ def content_hash(*values: object) -> bytes:
 
 def lines_hash(lines: bytes) -> bytes:
     """The same over a set of values, given as lines of JSON in any order."""
-    return blake2b(b"\n".join([b"%d" % MAPPING_VERSION, *sorted(lines.split(b"\n"))]), digest_size=16).digest()
+    whole = blake2b(b"%d" % MAPPING_VERSION, digest_size=16)
+    # Line by line: for 2 kB and more at once, Python lets another thread run, and waits until it may go on.
+    for line in sorted(lines.split(b"\n")):
+        whole.update(b"\n")
+        whole.update(line)
+    return whole.digest()
 
 
 def jsonb(value: object) -> Jsonb | None:
