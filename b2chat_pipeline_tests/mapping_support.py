@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 
 from b2chat_pipeline.b2chat.contract import Chat, Misfit
 from b2chat_pipeline.b2chat.decoding import decode_chat
-from b2chat_pipeline.ingest.mapping import MappedChat, Parents, chat_row, map_chat, message_lines, synced
-from b2chat_pipeline.ingest.rows import MESSAGE_COLUMNS, ChatRow
+from b2chat_pipeline.ingest.mapping import MappedChat, chat_told, map_chat, message_lines, synced
+from b2chat_pipeline.ingest.rows import MESSAGE_COLUMNS, ChatTold
 from b2chat_pipeline.warehouse.write import NULL
 from b2chat_pipeline.windows import AccountClock
 
@@ -35,9 +35,9 @@ def fitting(clock: AccountClock = BOGOTA, **changes: object) -> MappedChat:
     return chat
 
 
-def row(clock: AccountClock = BOGOTA, **changes: object) -> ChatRow:
+def row(clock: AccountClock = BOGOTA, **changes: object) -> ChatTold:
     chat = fitting(clock, **changes)
-    return chat_row(chat, chat.new_id, Parents({}, {}, {}), read_at=NOON, synced_at=NOON)
+    return chat_told(chat, chat.new_id)
 
 
 class MessageRow(NamedTuple):

@@ -21,15 +21,15 @@ from b2chat_pipeline.ingest.ahead import ahead
 from b2chat_pipeline.ingest.batch import ChatBatch, DayWrite, Telling, count_chat, count_messages
 from b2chat_pipeline.ingest.days import DayRead
 from b2chat_pipeline.ingest.lists import ListTold
-from b2chat_pipeline.ingest.mapping import Parents, chat_row, synced
+from b2chat_pipeline.ingest.mapping import Parents, chat_line, chat_told, synced
 from b2chat_pipeline.ingest.messages import merge_messages, recount_messages
 from b2chat_pipeline.ingest.parents import insert_parents, update_parents
 from b2chat_pipeline.ingest.people import e164
-from b2chat_pipeline.ingest.rows import MESSAGE_COLUMNS, ChatRow
+from b2chat_pipeline.ingest.rows import CHAT_COLUMNS, MESSAGE_COLUMNS
 from b2chat_pipeline.warehouse.history import Absence, chat_absences, record_changes
 from b2chat_pipeline.warehouse.message_lists import MessageList, message_lists, replace_lists, stored_stretches
 from b2chat_pipeline.warehouse.reads import applied_reads
-from b2chat_pipeline.warehouse.write import copy_lines, copy_rows, stage_rows
+from b2chat_pipeline.warehouse.write import copy_fields, copy_lines, stage_lines
 
 _UPDATE_CHATS = """
     with news as (
@@ -154,16 +154,17 @@ def _count(write: DayWrite, telling: Telling, term: str) -> None:
 def _insert(write: DayWrite, tellings: Sequence[Telling], parents: Parents) -> None:
     """Copy chats that are new with their messages, some at a time; the next ones are made ready meanwhile."""
     for some in ahead(_ready(tellings), depth=1):
-        chats = (
-            chat_row(telling.chat, telling.chat.new_id, parents, read_at=telling.read_at, synced_at=write.synced_at)
-            for telling in some
-        )
-        copy_rows(write.connection, "chats", ChatRow._fields, chats)
+        chats = [_line(write, telling, telling.chat.new_fields, parents) for telling in some]
+        copy_lines(write.connection, "chats", CHAT_COLUMNS, ["".join(chats)])
         lines = (synced(telling.chat.new_lines, write.synced_at) for telling in some)
         copy_lines(write.connection, "messages", MESSAGE_COLUMNS, lines)
         for telling in some:
             telling.chat.forget()
             _count(write, telling, "inserted")
+
+
+def _line(write: DayWrite, telling: Telling, told: str, parents: Parents) -> str:
+    return chat_line(telling.chat, told, parents, read_at=telling.read_at, synced_at=write.synced_at)
 
 
 def _ready(tellings: Sequence[Telling]) -> Generator[Sequence[Telling], None, None]:
@@ -195,11 +196,11 @@ def _update(write: DayWrite, tellings: Sequence[Telling], known: _Known, parents
     if not tellings:
         return
     ids = [known.stored[telling.chat.key].id for telling in tellings]
-    rows = [
-        chat_row(telling.chat, chat_id, parents, read_at=telling.read_at, synced_at=write.synced_at)
+    lines = (
+        _line(write, telling, copy_fields(chat_told(telling.chat, chat_id)), parents)
         for telling, chat_id in zip(tellings, ids, strict=True)
-    ]
-    stage_rows(write.connection, "chats", rows)
+    )
+    stage_lines(write.connection, "chats", CHAT_COLUMNS, lines)
     told_at = {chat_id: known.told_at(telling) for telling, chat_id in zip(tellings, ids, strict=True)}
     record_changes(write.connection, told_at, sync_id=sync_id)
     write.connection.execute(_UPDATE_CHATS)

@@ -14,7 +14,7 @@ import msgspec
 
 from b2chat_pipeline.b2chat.contract import Agent, Chat, ContactStub, Message, Misfit, Named
 from b2chat_pipeline.ingest.clocks import ChatClocks, duration, read_clocks, read_created_at, response_clock
-from b2chat_pipeline.ingest.rows import ChatRow
+from b2chat_pipeline.ingest.rows import ChatPlaced, ChatTold
 from b2chat_pipeline.ingest.values import (
     LONGEST_INDEXED_TEXT,
     UnstorableError,
@@ -26,7 +26,7 @@ from b2chat_pipeline.ingest.values import (
 )
 from b2chat_pipeline.ingest.vocabulary import chat_provider, chat_status, message_type
 from b2chat_pipeline.warehouse.identifiers import derived_id, derived_ids, epoch_seconds
-from b2chat_pipeline.warehouse.write import NULL, copy_text
+from b2chat_pipeline.warehouse.write import NULL, copy_fields, copy_text
 from b2chat_pipeline.windows import AccountClock, Stamp
 
 _ENCODER = msgspec.json.Encoder()
@@ -58,7 +58,7 @@ class MappedChat:
         """The instants of its messages; needed as seldom."""
         return [stamp for record in self.told if (stamp := self.clock.stamp(record.created_at)) is not None]
 
-    @cached_property
+    @property
     def unread(self) -> int:
         """Customer messages after the last outgoing one."""
         told = zip(self.stamps, self.places, self.told, strict=True)
@@ -66,12 +66,17 @@ class MappedChat:
         outgoing = (count for count, (_, _, incoming) in enumerate(latest_first) if not incoming)
         return next(outgoing, len(latest_first))
 
-    @cached_property
+    @property
     def latest(self) -> datetime:
         """The latest clock known of it, its own or a message's."""
         latest = max((stamp[0] for stamp in self.stamps), default=None)
         own = self.clocks.latest
         return own if latest is None else max(own, datetime.fromtimestamp(latest, UTC))
+
+    @cached_property
+    def new_fields(self) -> str:
+        """What it tells of its row, where it is not stored yet."""
+        return copy_fields(chat_told(self, self.new_id))
 
     @cached_property
     def new_lines(self) -> str:
@@ -80,12 +85,13 @@ class MappedChat:
 
     def make_ready(self) -> None:
         """Work out what a new row takes: the slow part of writing one, which can be done ahead, without a database."""
-        _ = self.unread, self.latest, self.new_lines
-        self.__dict__.pop("stamps", None)
+        _ = self.new_fields, self.new_lines
+        for name in ("clocks", "stamps"):
+            self.__dict__.pop(name, None)
 
     def forget(self) -> None:
         """Let go of what was worked out: it takes as much memory as its messages."""
-        for name in ("clocks", "stamps", "unread", "latest", "new_lines"):
+        for name in ("clocks", "stamps", "new_fields", "new_lines"):
             self.__dict__.pop(name, None)
 
     @property
@@ -143,15 +149,12 @@ def map_chat(record: Chat, raw: bytes, clock: AccountClock) -> tuple[MappedChat 
     return mapped, misfits
 
 
-def chat_row(mapped: MappedChat, row_id: str, parents: Parents, *, read_at: datetime, synced_at: datetime) -> ChatRow:
-    """The row of a chat, with the keys of its parents filled in."""
+def chat_told(mapped: MappedChat, row_id: str) -> ChatTold:
+    """What a chat tells of its row."""
     record, clocks = mapped.record, mapped.clocks
-    return ChatRow(
+    return ChatTold(
         id=row_id,
         b2chat_id=mapped.key,
-        agent_id=parents.agents[mapped.agent.username] if mapped.agent and mapped.agent.username else None,
-        contact_id=parents.contacts[str(mapped.contact.id)] if mapped.contact else None,
-        department_id=parents.departments[mapped.department] if mapped.department else None,
         provider=chat_provider(record.provider),
         raw_provider=record.provider,
         status=chat_status(record.status),
@@ -172,9 +175,19 @@ def chat_row(mapped: MappedChat, row_id: str, parents: Parents, *, read_at: date
         row_hash=mapped.row_hash,
         messages_hash=mapped.messages_hash,
         messages_told=bool(mapped.told),
+    )
+
+
+def chat_line(mapped: MappedChat, told: str, parents: Parents, *, read_at: datetime, synced_at: datetime) -> str:
+    """The row of a chat as a line of COPY: the fields it `told`, and the keys of its parents."""
+    placed = ChatPlaced(
+        agent_id=parents.agents[mapped.agent.username] if mapped.agent and mapped.agent.username else None,
+        contact_id=parents.contacts[str(mapped.contact.id)] if mapped.contact else None,
+        department_id=parents.departments[mapped.department] if mapped.department else None,
         read_at=read_at,
         last_sync_at=synced_at,
     )
+    return f"{told}\t{copy_fields(placed)}\n"
 
 
 def message_lines(mapped: MappedChat, row_id: str) -> dict[str, str]:

@@ -62,14 +62,11 @@ class ContactRow(NamedTuple):
     last_sync_at: datetime
 
 
-class ChatRow(NamedTuple):
-    """A row of `chats`."""
+class ChatTold(NamedTuple):
+    """Of a row of `chats`, what the chat itself tells."""
 
     id: str
     b2chat_id: str
-    agent_id: str | None
-    contact_id: str | None
-    department_id: str | None
     provider: str
     raw_provider: str | None
     status: str
@@ -90,10 +87,19 @@ class ChatRow(NamedTuple):
     row_hash: bytes
     messages_hash: bytes | None
     messages_told: bool
+
+
+class ChatPlaced(NamedTuple):
+    """The rest of it: whom it refers to, by their stored keys, and when it was read and written."""
+
+    agent_id: str | None
+    contact_id: str | None
+    department_id: str | None
     read_at: datetime
     last_sync_at: datetime
 
 
+CHAT_COLUMNS = (*ChatTold._fields, *ChatPlaced._fields)
 # Of `messages`, whose rows are made as lines of COPY at once.
 MESSAGE_COLUMNS = (
     *("id", "chat_id", "text", "type", "raw_type", "incoming", "broadcasted", "image_url", "file_url", "caption"),
