@@ -1,12 +1,12 @@
 """Reads lists of the API into stored pages, going on where an earlier read was cut off.
 
-Here belongs asking for one page after the other and storing each with its checkpoint. Not here: which page comes next
-(`b2chat/paging.py`), what is done with the records (`days.py`, `sync.py`).
+Here belongs storing each page with its checkpoint. Not here: asking for it (`asking.py`), what is done with the records
+(`days.py`, `sync.py`).
 """
 
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -15,29 +15,12 @@ import psycopg
 from psycopg import Connection
 
 from b2chat_pipeline.b2chat.client import Answer, B2ChatClient
-from b2chat_pipeline.b2chat.contract import ENTITIES, Endpoint, NotAPageError, Page
-from b2chat_pipeline.b2chat.decoding import decode_created, decode_head, decode_page
-from b2chat_pipeline.b2chat.errors import (
-    Attempted,
-    BudgetExhausted,
-    ContractError,
-    IncompleteListError,
-    RequestTimeout,
-    TransientError,
-)
-from b2chat_pipeline.b2chat.paging import (
-    MissingRecordsError,
-    Position,
-    Query,
-    Step,
-    Tellings,
-    Told,
-    WalkError,
-    advance,
-    departures,
-    require_all,
-    shrink,
-)
+from b2chat_pipeline.b2chat.contract import ENTITIES, Endpoint, NotAPageError
+from b2chat_pipeline.b2chat.decoding import decode_page
+from b2chat_pipeline.b2chat.errors import BudgetExhausted, ContractError, TransientError
+from b2chat_pipeline.b2chat.paging import Position, Query, Step, Tellings
+from b2chat_pipeline.ingest.ahead import ahead
+from b2chat_pipeline.ingest.asking import Asking, PageAsked, RecordTold, told_record
 from b2chat_pipeline.warehouse.drift import record_drift
 from b2chat_pipeline.warehouse.reads import (
     Checkpoint,
@@ -53,15 +36,6 @@ from b2chat_pipeline.warehouse.reads import (
     stored_pages,
 )
 from b2chat_pipeline.windows import AccountClock, Window
-
-
-@dataclass(frozen=True)
-class RecordTold:
-    """A raw record with its key and the instant it is listed by (None where that cannot be read)."""
-
-    raw: bytes
-    key: str | None
-    instant: datetime | None
 
 
 @dataclass(frozen=True)
@@ -135,6 +109,7 @@ class Reader:
         """The pages of a list, each stored before it is yielded. Raises B2ChatError where the list cannot be read."""
         checkpoint, position = self._begin(read, sync_id)
         tellings, status = Tellings(), "failed"
+        asking = Asking(self._client, self._clock, read.query, read.window, position, tellings)
         try:
             if position.offset:
                 # What the dead owner had read already.
@@ -142,17 +117,17 @@ class Reader:
                 for page in told_pages(pages, read.query.endpoint, self._clock):
                     _take_down(tellings, page, read.query)
                     yield page
-            step = Step.ON
-            while step is not Step.DONE:
-                told, position, step = self._next(read, checkpoint, position, tellings)
-                yield told
+            # A page is asked for while the one before is stored.
+            with closing(ahead(asking.pages(), depth=1)) as answers:
+                for asked in answers:
+                    yield self._stored(read.query, checkpoint, asked)
             status = "completed"
         except (TransientError, BudgetExhausted, psycopg.OperationalError, GeneratorExit):
             status = "active"  # the next read of this list goes on from here
             raise
         except ContractError as error:
             with suppress(psycopg.OperationalError):
-                self._keep(read.query, checkpoint, position, error.body)
+                self._keep(read.query, checkpoint, asking.position, error.body)
             raise
         finally:
             self._end(checkpoint, status)
@@ -180,79 +155,30 @@ class Reader:
                 finish_checkpoint(self._connection, checkpoint.id, status=status, now=self._now())
             release(self._connection, checkpoint.id)
 
-    def _next(
-        self, read: Read, checkpoint: Checkpoint, position: Position, tellings: Tellings
-    ) -> tuple[PageTold, Position, Step]:
-        answer, position = self._ask(read.query, position)
-        page = _decoded(read.query, answer)
-        told = [told_record(raw, read.query.endpoint, self._clock) for raw in page.records]
-        keys = [record.key for record in told]
-        instants = self._instants(read.query, told)
-        facts = Told(keys, instants, page.total, page.total_type, tellings.repeats(position, keys))
-        drift = Counter(departures(position, facts, query=read.query))
-        record_drift(self._connection, checkpoint.sync_id, drift, now=self._now())
-        try:
-            after, step = advance(position, facts, query=read.query, window=read.window)
-        except WalkError as error:
-            raise _contract_error(str(error), read.query, answer) from None
-        to_store = _page(read.query, answer, len(page.records))
+    def _stored(self, query: Query, checkpoint: Checkpoint, asked: PageAsked) -> PageTold:
+        """Store a page with its checkpoint. Raises the B2ChatError that it stands for, one that is none before that."""
+        record_drift(self._connection, checkpoint.sync_id, Counter(asked.drift), now=self._now())
+        if asked.refused is not None:
+            raise asked.refused
         stored = store_page(
-            self._connection, checkpoint, to_store, text=_text(read.query, after), total=page.total, now=self._now()
+            self._connection,
+            checkpoint,
+            _page(query, asked.answer, len(asked.records)),
+            text=_text(query, asked.after),
+            total=asked.total,
+            now=self._now(),
         )
         self.pages += 1
-        tellings.add(position.walk, position.offset, keys)
-        if step is Step.DONE:
-            try:
-                require_all(after, facts, distinct=len(tellings))
-            except MissingRecordsError as error:
-                raise IncompleteListError(str(error), **_attempted(read.query, answer)) from None
-        settled = (
-            after.last_instant if read.query.order == "asc" and after.in_order and step is not Step.AGAIN else None
-        )
-        return PageTold(stored, told, settled, position.walk), after, step
-
-    def _instants(self, query: Query, told: Sequence[RecordTold]) -> list[datetime | None]:
-        """The clocks that a list is ordered by."""
-        if query.contacts_by == "updated":
-            return [record.instant for record in told]
-        created = (decode_created(record.raw) for record in told)
-        return [self._clock.read(text).instant if text else None for text in created]
-
-    def _ask(self, query: Query, position: Position) -> tuple[Answer, Position]:
-        """One page; where the API takes too long for it, half of it."""
-        while True:
-            params = query.params(offset=position.offset, limit=position.limit)
-            try:
-                answer = self._client.get(query.endpoint, params, window=str(query))
-            except RequestTimeout:
-                smaller = shrink(position)
-                if smaller is None:
-                    raise
-                position = smaller
-            else:
-                return answer, position
+        if asked.incomplete is not None:
+            raise asked.incomplete
+        in_order = query.order == "asc" and asked.after.in_order and asked.step is not Step.AGAIN
+        return PageTold(stored, asked.records, asked.after.last_instant if in_order else None, asked.walk)
 
     def _keep(self, query: Query, checkpoint: Checkpoint, position: Position, body: bytes) -> None:
         """Store an answer that is no page: it is the evidence."""
         params = query.params(offset=position.offset, limit=position.limit)
         now = self._now()
         insert_page(self._connection, checkpoint.sync_id, PageToStore(query.endpoint, params, now, body, 0), now=now)
-
-
-def _decoded(query: Query, answer: Answer) -> Page:
-    try:
-        return decode_page(answer.body, query.endpoint)
-    except NotAPageError as error:
-        raise _contract_error(str(error), query, answer) from None
-
-
-def _contract_error(problem: str, query: Query, answer: Answer) -> ContractError:
-    return ContractError(problem, body=answer.body, **_attempted(query, answer))
-
-
-def _attempted(query: Query, answer: Answer) -> Attempted:
-    position = f"offset {answer.params['offset']}, limit {answer.params['limit']}"
-    return Attempted(endpoint=query.endpoint, window=str(query), attempt=position)
 
 
 def _take_down(tellings: Tellings, page: PageTold, query: Query) -> None:
@@ -302,12 +228,6 @@ class _Settling:
         self._last = told[-1] if told else self._last
         self._latest = instants[-1] if instants else None
         return self._latest if self._holds else None
-
-
-def told_record(raw: bytes, endpoint: Endpoint, clock: AccountClock) -> RecordTold:
-    """A raw record of a page with its key and the instant it is listed by."""
-    key, text = decode_head(raw, endpoint)
-    return RecordTold(raw, key, clock.read(text).instant if text else None)
 
 
 def _walk(query: Query, position: Position) -> _Walk:
