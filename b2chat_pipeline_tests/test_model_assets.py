@@ -12,7 +12,7 @@ from b2chat_pipeline.automation.models import CHANGED_DAYS, NIGHTLY
 from b2chat_pipeline.definitions import build_definitions
 from b2chat_pipeline.resources import WarehouseResource
 from b2chat_pipeline_tests.dagster_support import account_environment, failure_sentences, ranged
-from b2chat_pipeline_tests.models_support import FILES, Models, models, schema_of
+from b2chat_pipeline_tests.models_support import DAILY_SCHEMA, FILES, Models, models, schema_of
 
 MONDAY, TUESDAY, WEDNESDAY = date(2025, 3, 3), date(2025, 3, 4), date(2025, 3, 5)
 ALL = {
@@ -24,14 +24,38 @@ ALL = {
     "tests/words_add_up.sql": "-- The most words of a day are one day's words.\n"
     "select words from {{ ref('top') }} where words is not null except select words from {{ ref('daily') }}",
 }
+# The same day by day, and a table of its hours that people look at.
+SHOWING = {
+    **FILES,
+    "models/daily.yml": DAILY_SCHEMA.replace(
+        "day: day}}", "day: day, show: {numbers: {words: 'coalesce(sum(words), 0)', mean: avg(words)}}}}"
+    ),
+    "models/hours.sql": "{{ config(materialized='table') }}\n"
+    "select day, 1 as weekday, 9 as hour, words from {{ ref('daily') }}",
+    "models/hours.yml": schema_of("hours", "day", "weekday", "hour", "words").replace(
+        "a row per row}",
+        "a row per row, show: {numbers: {days: count(*), gone: max(words) filter (where false)},"
+        " heat_maps: {words: sum(words)}, rows: {columns: [day, words], order: day desc}}}",
+    ),
+}
 
 
 @pytest.fixture
 def words(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Models]:
     """Two words on Monday, one on Wednesday, nothing built; the settings name the database."""
-    for name, value in account_environment("http://127.0.0.1:1", database_url).items():
+    yield from words_in(tmp_path, database_url, monkeypatch, ALL)
+
+
+@pytest.fixture
+def showing(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Models]:
+    """The same words, in models that show more than their rows."""
+    yield from words_in(tmp_path, database_url, monkeypatch, SHOWING)
+
+
+def words_in(folder: Path, url: str, monkeypatch: pytest.MonkeyPatch, files: dict[str, str]) -> Iterator[Models]:
+    for name, value in account_environment("http://127.0.0.1:1", url).items():
         monkeypatch.setenv(name, value)
-    with models(tmp_path, database_url, ALL) as built:
+    with models(folder, url, files) as built:
         built.connection.execute(
             "insert into words values ('2025-03-03', 'a'), ('2025-03-03', 'b'), ('2025-03-05', 'c')"
         )
@@ -64,6 +88,40 @@ def test_a_run_over_days_credits_each_of_them_with_its_rows(words: Models, insta
         "2025-03-05": 1,
     }
     assert words.rows("select * from analytics.daily order by 1") == [(MONDAY, 2), (WEDNESDAY, 1)]
+
+
+def test_days_show_the_numbers_that_dagster_plots(showing: Models, instance: dg.DagsterInstance) -> None:
+    run_job(showing, instance, CHANGED_DAYS, MONDAY, WEDNESDAY)
+
+    told = instance.fetch_materializations(dg.AssetKey("daily"), limit=10).records
+    events = [record.asset_materialization for record in told if record.asset_materialization]
+    shown = {
+        it.partition: {name: it.metadata[name].value for name in ("words", "mean") if name in it.metadata}
+        for it in events
+    }
+    # Of a day without rows there is no mean.
+    assert shown == {
+        "2025-03-03": {"words": 2, "mean": 2},
+        "2025-03-04": {"words": 0},
+        "2025-03-05": {"words": 1, "mean": 1},
+    }
+
+
+def test_a_table_shows_numbers_pictures_and_its_first_rows(showing: Models, instance: dg.DagsterInstance) -> None:
+    run_job(showing, instance, CHANGED_DAYS, MONDAY, WEDNESDAY)
+    run_job(showing, instance, NIGHTLY)
+
+    event = instance.get_latest_materialization_event(dg.AssetKey("hours"))
+    assert event is not None
+    assert event.asset_materialization is not None
+    shown = event.asset_materialization.metadata
+    picture, table = shown["words"], shown["first_rows"]
+    assert (shown["days"].value, shown["dagster/row_count"].value, "gone" in shown) == (2, 2, False)
+    assert isinstance(picture, dg.MarkdownMetadataValue)
+    assert picture.value.startswith("![")
+    assert picture.value.endswith("Darkest: 3. Grey: not known.")
+    assert isinstance(table, dg.TableMetadataValue)
+    assert [it.data for it in table.records] == [{"day": "2025-03-05", "words": 1}, {"day": "2025-03-03", "words": 2}]
 
 
 def test_views_follow_the_days_and_tables_the_nights(words: Models, instance: dg.DagsterInstance) -> None:

@@ -6,7 +6,7 @@ file in `dbt_like_sql/` does), when it is built (`automation/models.py`).
 
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from hashlib import blake2b
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from b2chat_pipeline.assets.lineage import LOADED, lineage_metadata
+from b2chat_pipeline.assets.pictures import heat_map
 from b2chat_pipeline.assets.shell import failing_in_one_sentence
 from b2chat_pipeline.assets.sides import OWNERS
 from b2chat_pipeline.resources import WarehouseResource
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from b2chat_pipeline.transform.build import Built
     from b2chat_pipeline.transform.checking import Checked
+    from b2chat_pipeline.transform.showing import Shown
 
 GROUP = "metrics"
 # A day is a fraction of a second's work, a run costs seconds.
@@ -67,17 +69,23 @@ def _asset(project: Project, model: Model, days: dg.DailyPartitionsDefinition) -
     ) -> Iterator[dg.MaterializeResult[None]]:
         from b2chat_pipeline.transform.build import build
         from b2chat_pipeline.transform.checking import check
+        from b2chat_pipeline.transform.showing import look
 
         asked = _days(context.partition_keys) if by_day else None
         with _target(warehouse, project) as (connection, target):
             built = build(connection, target, model, asked)
             checks = [check(connection, target, test, asked) for test in tests]
+            shown = look(connection, target, model, asked)
         for key in context.partition_keys if by_day else ():
-            rows = built.rows_of_day.get(date.fromisoformat(key), 0)
-            context.add_asset_metadata({"dagster/partition_row_count": rows}, model.name, partition_key=key)
+            day = date.fromisoformat(key)
+            of_day: dict[str, int | float] = {
+                "dagster/partition_row_count": built.rows_of_day.get(day, 0),
+                **shown.numbers_of_day.get(day, {}),
+            }
+            context.add_asset_metadata(of_day, model.name, partition_key=key)
         yield dg.MaterializeResult(
             asset_key=model.name,
-            metadata=_metadata(built, by_day=by_day),
+            metadata={**_metadata(built, by_day=by_day), **_shown(model, shown)},
             check_results=[_result(checked) for checked in checks],
         )
 
@@ -169,3 +177,22 @@ def _result(checked: "Checked") -> dg.AssetCheckResult:
 def _metadata(built: "Built", *, by_day: bool) -> dict[str, int | float]:
     seconds = {"run_seconds": round(built.seconds, 3)}
     return seconds if by_day else {"dagster/row_count": built.rows, **seconds}
+
+
+def _shown(model: Model, shown: "Shown") -> dict[str, int | float | dg.MarkdownMetadataValue | dg.TableMetadataValue]:
+    """What a model shows that is not told of single days."""
+    pictures = {name: dg.MetadataValue.md(heat_map(values)) for name, values in shown.heat_maps.items()}
+    table = {"first_rows": _table(model, shown.rows)} if shown.rows else {}
+    return {**shown.numbers, **pictures, **table}
+
+
+def _table(model: Model, rows: Sequence[Mapping[str, object]]) -> dg.TableMetadataValue:
+    types = {column.name: column.type for column in model.columns}
+    columns = [dg.TableColumn(name, types[name]) for name in rows[0]]
+    records = [dg.TableRecord({name: _plain(value) for name, value in row.items()}) for row in rows]
+    return dg.MetadataValue.table(records, dg.TableSchema(columns))
+
+
+def _plain(value: object) -> str | int | float | bool | None:
+    """A value as Dagster's tables take it: what they have no type for, as PostgreSQL writes it."""
+    return value if isinstance(value, str | int | float | bool | None) else str(value)

@@ -71,6 +71,17 @@ class Cells:
 
 
 @dataclass(frozen=True)
+class Shows:
+    """What is shown of a model once it is built; `shows.py` says what the parts mean."""
+
+    place: Place
+    numbers: Mapping[str, str]
+    heat_maps: Mapping[str, str]
+    columns: tuple[str, ...]
+    order: str
+
+
+@dataclass(frozen=True)
 class DataTest:
     """A query for rows that should not exist. It is shown on `model`, the last that is built of the models it reads.
 
@@ -109,6 +120,8 @@ class Model:
     sources: frozenset[tuple[str, str]]
     # None where no chats can be told.
     cells: Cells | None = None
+    # None where nothing but rows and seconds is shown.
+    shows: Shows | None = None
 
     @property
     def comment(self) -> str:

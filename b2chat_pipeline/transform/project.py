@@ -26,6 +26,7 @@ from b2chat_pipeline.transform.models import (
     Source,
 )
 from b2chat_pipeline.transform.schema_files import Entry, read_yaml
+from b2chat_pipeline.transform.shows import check_shows, read_shows
 from b2chat_pipeline.transform.templates import Call, calls_of
 
 FOLDER = "dbt_like_sql"
@@ -57,6 +58,7 @@ def read_project(folder: Path) -> Project:
             raise ProjectError(entry.place, f"there is no model {name}: write models/…/{name}.sql, or drop this entry.")
     models = {name: _model(drafts[name], described) for name in _order(drafts)}
     check_cells(models, variables)
+    check_shows(models.values())
     tests: list[DataTest] = []
     generic = (found for name in models for found in generic_tests(name, described[name]))
     for test, calls in (*generic, *_singular(files)):
@@ -171,7 +173,7 @@ def _model(draft: _Draft, described: Mapping[str, Entry]) -> Model:
         raise ProjectError(draft.place, f"model {draft.name} has no entry in a schema file: describe it there.")
     entry = described[draft.name].only("name", "description", "config", "columns", "data_tests")
     what = f"model {draft.name}"
-    meta = entry.entry("config").only("meta").entry("meta").only("grain", "day", "owner", "explain")
+    meta = entry.entry("config").only("meta").entry("meta").only("grain", "day", "owner", "explain", "show")
     config = _config(draft)
     return Model(
         name=draft.name,
@@ -187,6 +189,7 @@ def _model(draft: _Draft, described: Mapping[str, Entry]) -> Model:
         refs=frozenset(draft.refs()),
         sources=draft.sources(),
         cells=read_cells(meta.entry("explain")),
+        shows=read_shows(meta.entry("show")),
     )
 
 
