@@ -103,7 +103,7 @@ class Home:
 @contextmanager
 def home_in(folder: Path) -> Iterator[Home]:
     """A fresh user's folder."""
-    for name in ("dagster.yaml", "workspace.yaml", "pyproject.toml"):
+    for name in ("dagster.yaml", "workspace.yaml", "pyproject.toml", "config.example.yaml"):
         shutil.copy(PROJECT / name, folder)
     home = Home(folder)
     try:

@@ -117,11 +117,11 @@ def walk(
     bound = 10 * (len(source.records) + len(source.moves) + 10)
     while step is not Step.DONE:
         page = source.page(position.offset, position.limit, order)
-        page = replace(page, repeats=tellings.repeats(position, page.keys))
+        page = replace(page, repeats=tellings.repeats(position, page.keys, [0] * len(page.keys)))
         told |= {float(key) for key in page.keys if key}
         before = position
         position, step = advance(before, page, query=query, window=within)
-        tellings.add(before.walk, before.offset, page.keys)
+        tellings.add(before.walk, before.offset, page.keys, [0] * len(page.keys))
         if step is Step.DONE:
             require_all(position, page, distinct=len(tellings))
         if source.asked in shrink_after:

@@ -59,8 +59,9 @@ def run(folder: Path, command: str, **environ: str) -> str:
 
 
 def clean_environment(folder: Path, **environ: str) -> dict[str, str]:
-    """An environment without any setting of ours, and an empty home."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("B2CHAT_", "DAGSTER_"))}
+    """An environment without any setting of ours, or of the make that runs these tests, and an empty home."""
+    ours = ("B2CHAT_", "DAGSTER_", "MAKE")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours) and name != "MFLAGS"}
     return {**kept, "HOME": str(folder / "home"), "PATH": f"{BIN}:{os.environ['PATH']}", **environ}
 
 

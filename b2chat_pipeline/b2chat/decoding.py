@@ -152,7 +152,9 @@ def _odd_head(raw: bytes, key: str, clock: str) -> tuple[str | None, str | None]
         loose = _loose(raw)
     except _UNREADABLE:
         return None, None
-    return _field(loose, key), _field(loose, clock)
+    told = _field(loose, key)
+    # A lone surrogate cannot be written into a checkpoint; what stands for it still tells two keys apart.
+    return told and told.encode("utf-8", "backslashreplace").decode(), _field(loose, clock)
 
 
 def _text(value: object) -> str | None:

@@ -130,24 +130,34 @@ class Tellings:
     """
 
     def __init__(self) -> None:
-        # Hashes, since a list may be long: in which walk each key was told last.
-        self._walks: dict[int, int] = {}
+        # Hashes, since a list may be long: of each key in which walk it was told last, and with what content.
+        self._told: dict[int, tuple[int, int]] = {}
+        # The contents of keys that a walk told with several: records of a list that has keys twice.
+        self._several: dict[tuple[int, int], set[int]] = {}
 
-    def repeats(self, position: Position, keys: Sequence[str | None]) -> bool:
+    def repeats(self, position: Position, keys: Sequence[str | None], contents: Sequence[int]) -> bool:
         """Whether a page tells, behind the last record of the page before, one that this walk had told already. Another
-        record has then taken the place of that one, and may have slipped past.
+        record has then taken the place of that one, and may have slipped past. `contents` are hashes of the records.
         """
         overlap = max((place for place, key in enumerate(keys) if key == position.last_key), default=len(keys))
-        return any(key is not None and self._walks.get(hash(key)) == position.walk for key in keys[overlap + 1 :])
+        behind = zip(keys[overlap + 1 :], contents[overlap + 1 :], strict=True)
+        return any(key is not None and self._told.get(hash(key)) == (position.walk, content) for key, content in behind)
 
-    def add(self, walk: int, offset: int, keys: Sequence[str | None]) -> None:
+    def add(self, walk: int, offset: int, keys: Sequence[str | None], contents: Sequence[int]) -> None:
         """Take down a page."""
-        for place, key in enumerate(keys, start=offset):
-            self._walks[hash(place if key is None else key)] = walk
+        for place, (key, content) in enumerate(zip(keys, contents, strict=True), start=offset):
+            name = hash(place if key is None else key)
+            before = self._told.get(name)
+            if key is not None and before and before[0] == walk and before[1] != content:
+                self._several.setdefault((name, walk), set()).update((before[1], content))
+            self._told[name] = (walk, content)
 
     def __len__(self) -> int:
         """How many different records were told."""
-        return len(self._walks)
+        most: dict[int, int] = {}
+        for (name, _), contents in self._several.items():
+            most[name] = max(most.get(name, 1), len(contents))
+        return len(self._told) + sum(number - 1 for number in most.values())
 
 
 class Step(Enum):

@@ -88,15 +88,17 @@ class Asking:
         answer, position = self._ask()
         page = _decoded(self._query, answer)
         records = [told_record(raw, self._query.endpoint, self._clock) for raw in page.records]
-        keys = [record.key for record in records]
-        facts = Told(keys, self._instants(records), page.total, page.total_type, self._tellings.repeats(position, keys))
+        keys, contents = [record.key for record in records], [hash(record.raw) for record in records]
+        facts = Told(
+            keys, self._instants(records), page.total, page.total_type, self._tellings.repeats(position, keys, contents)
+        )
         drift = departures(position, facts, query=self._query)
         try:
             after, step = advance(position, facts, query=self._query, window=self._window)
         except WalkError as error:
             refused = _contract_error(str(error), self._query, answer)
             return PageAsked(answer, records, page.total, drift, position.walk, position, Step.DONE, refused=refused)
-        self._tellings.add(position.walk, position.offset, keys)
+        self._tellings.add(position.walk, position.offset, keys, contents)
         incomplete = self._incomplete(after, facts, answer) if step is Step.DONE else None
         return PageAsked(answer, records, page.total, drift, position.walk, after, step, incomplete=incomplete)
 

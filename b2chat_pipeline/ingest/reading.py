@@ -185,7 +185,8 @@ def _take_down(tellings: Tellings, page: PageTold, query: Query) -> None:
     """Note what a stored page has told, where it is one of this list: one sync may have read several."""
     offset, limit = int(page.page.params["offset"]), int(page.page.params["limit"])
     if page.page.params == query.params(offset=offset, limit=limit):
-        tellings.add(page.walk, offset, [record.key for record in page.records])
+        records = page.records
+        tellings.add(page.walk, offset, [it.key for it in records], [hash(it.raw) for it in records])
 
 
 def told_pages(pages: Iterable[StoredPage], endpoint: Endpoint, clock: AccountClock) -> Generator[PageTold, None, None]:
