@@ -17,12 +17,12 @@ DAYS, HOURS = range(1, 8), range(24)
 _UNKNOWN = "d9d9d9"
 _SHADES = ("f7fbff", "deebf7", "c6dbef", "9ecae1", "6baed6", "4292c6", "2171b5", "08519c", "08306b")
 _DRAWING = (
-    "<svg xmlns='http://www.w3.org/2000/svg' width='500' height='160'"
+    "<svg xmlns='http://www.w3.org/2000/svg' width='360' height='132'"
     " font-family='sans-serif' font-size='12' fill='gray'>"
-    "<text x='2,2,2,2,2,2,2' y='15,35,55,75,95,115,135'>MTWTFSS</text>"
-    "<text x='20' y='155'>0</text><text x='140' y='155'>6</text>"
-    "<text x='260' y='155'>12</text><text x='380' y='155'>18</text>"
-    "<image x='20' width='480' height='140' style='image-rendering:pixelated' href='data:image/png;base64,{points}'/>"
+    "<text x='2,2,2,2,2,2,2' y='12,28,44,60,76,92,108'>MTWTFSS</text>"
+    "<text x='20' y='126'>0</text><text x='104' y='126'>6</text>"
+    "<text x='188' y='126'>12</text><text x='272' y='126'>18</text>"
+    "<image x='20' width='336' height='112' style='image-rendering:pixelated' href='data:image/png;base64,{points}'/>"
     "</svg>"
 )
 
