@@ -75,6 +75,11 @@ class Chat:
     time_flags: tuple[str, ...] = ()
     messages: tuple[Message, ...] = ()
     history: tuple[Change, ...] = ()
+    is_deleted: bool = False
+    department_id: str | None = None
+    agent_id: str | None = None
+    contact_id: str | None = None
+    alias: str | None = None
 
     @property
     def is_closed(self) -> bool:
@@ -184,6 +189,8 @@ def _turn(chat: Chat, rules: Rules, run: Sequence[Message], reply: datetime | No
         lapsed = ended > window if ended is not None else None
     return {
         "chat_id": chat.key,
+        "created_day": chat.created.astimezone(rules.zone).date(),
+        **_belonging(chat, rules),
         "turn_day": start.astimezone(rules.zone).date(),
         "started_at": start,
         "last_incoming_at": last,
@@ -205,16 +212,22 @@ def metrics_of(chat: Chat, rules: Rules) -> Row:
         "chat_id": chat.key,
         "created_day": chat.created.astimezone(rules.zone).date(),
         "closed_day": chat.finished.astimezone(rules.zone).date() if chat.finished else None,
-        "provider": chat.provider,
-        "priority": chat.priority,
+        "created_at": chat.created,
+        "opened_at": chat.opened,
+        "picked_up_at": chat.picked_up,
+        "response_at": chat.response,
+        "closed_at": chat.closed,
+        **_belonging(chat, rules),
+        "contact_id": chat.contact_id,
         "tags": list(chat.tags),
+        "raw_status": chat.raw_status,
+        "is_agent_available": chat.available,
         "is_closed": chat.is_closed,
         "direction": direction,
         "direction_basis": basis,
         "has_messages": bool(told(chat)),
         "clock_anomalies": list(_anomalies(chat)),
         "has_uncertain_time": bool(chat.time_flags),
-        "calendar": rules.calendar_of(chat),
         **_arrival(chat, rules),
         **_durations(chat, rules),
         **_history(chat, rules),
@@ -222,6 +235,18 @@ def metrics_of(chat: Chat, rules: Rules) -> Row:
         **_replies(chat, rules),
         **_endings(chat),
         **_promises(chat, rules, direction),
+    }
+
+
+def _belonging(chat: Chat, rules: Rules) -> Row:
+    """What a chat and its turns count for."""
+    return {
+        "agent_id": chat.agent_id,
+        "department_id": chat.department_id,
+        "provider": chat.provider,
+        "alias": chat.alias,
+        "priority": chat.priority,
+        "calendar": rules.calendar_of(chat),
     }
 
 

@@ -1,6 +1,6 @@
 """Puts chats of the reference into a warehouse, builds the core models over them, and reads what these say."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from psycopg import Connection
@@ -16,21 +16,33 @@ from b2chat_pipeline_tests.metric_reference import Change, Chat, Message, Row
 CORE = ("counted_chats", "message_turns", "chat_metrics")
 _MODELS = read_project(PROJECT / FOLDER)
 _METRICS = """
+    with m as ({query})
     select m.*, case when m.active_spans is not null then (
                select coalesce(sum(extract(epoch from upper(span) - lower(span))), 0)::integer
                  from unnest(m.active_spans) as span
            ) end as active_seconds
-      from analytics.chat_metrics m
+      from m
 """
+_TURNS = "with t as ({query}) select * from t order by chat_id, turn_number"
 
 
-def store(connection: Connection, chats: Iterable[Chat]) -> None:
+def store(connection: Connection, chats: Sequence[Chat]) -> None:
     """Make some chats all that the core tables hold."""
     with connection.transaction(), connection.cursor() as cursor:
         cursor.execute("delete from messages; delete from chats; delete from ops.chat_history; delete from departments")
-        names = sorted({chat.department for chat in chats if chat.department})
+        cursor.execute("delete from agents; delete from contacts")
+        departments = sorted({(chat.department_id, chat.department) for chat in chats if chat.department_id})
         cursor.executemany(
-            "insert into departments (id, b2chat_code, name) values (%s, %s, %s)", [(it, it, it) for it in names]
+            "insert into departments (id, b2chat_code, name) values (%s, %s, %s)",
+            [(key, key, name) for key, name in departments],
+        )
+        cursor.executemany(
+            "insert into agents (id, b2chat_id, name, read_at) values (%s, %s, '', now())",
+            [(key, key) for key in sorted({chat.agent_id for chat in chats if chat.agent_id})],
+        )
+        cursor.executemany(
+            "insert into contacts (id, b2chat_id, full_name, read_at, row_hash) values (%s, %s, '', now(), '')",
+            [(key, key) for key in sorted({chat.contact_id for chat in chats if chat.contact_id})],
         )
         for chat in chats:
             _store(cursor, chat)
@@ -39,12 +51,14 @@ def store(connection: Connection, chats: Iterable[Chat]) -> None:
 def _store(cursor: Any, chat: Chat) -> None:  # noqa: ANN401 - a cursor of whatever rows
     cursor.execute(
         "insert into chats (id, b2chat_id, provider, status, raw_status, priority, department_id, is_agent_available,"
-        " tags, created_at, opened_at, picked_up_at, response_at, closed_at, time_flags, row_hash, read_at)"
-        " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, '', %s)",
+        " tags, created_at, opened_at, picked_up_at, response_at, closed_at, time_flags, is_deleted, agent_id,"
+        " contact_id, alias, row_hash, read_at)"
+        " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, '', %s)",
         (
             *(chat.key, f"b-{chat.key}", chat.provider, chat_status(chat.raw_status), chat.raw_status, chat.priority),
-            *(chat.department, chat.available, list(chat.tags), chat.created, chat.opened, chat.picked_up),
-            *(chat.response, chat.closed, list(chat.time_flags), chat.created),
+            *(chat.department_id, chat.available, list(chat.tags), chat.created, chat.opened, chat.picked_up),
+            *(chat.response, chat.closed, list(chat.time_flags), chat.is_deleted, chat.agent_id, chat.contact_id),
+            *(chat.alias, chat.created),
         ),
     )
     cursor.executemany(
@@ -52,8 +66,9 @@ def _store(cursor: Any, chat: Chat) -> None:  # noqa: ANN401 - a cursor of whate
         " position, superseded_at) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
         [
             (
-                *(f"{chat.key}-{place}", chat.key, it.text, it.kind, it.kind.upper(), it.incoming, it.broadcasted),
-                *(it.backed_up, it.at, place, it.at if it.superseded else None),
+                *(f"{chat.key}-{place:03}", chat.key, it.text, it.kind, it.kind.upper(), it.incoming, it.broadcasted),
+                # Of two neighbours at one place the key decides.
+                *(it.backed_up, it.at, place // 2, it.at if it.superseded else None),
             )
             for place, it in enumerate(chat.messages)
         ],
@@ -72,15 +87,15 @@ def build_core(connection: Connection, zone: str, days: Days | None = None) -> N
         build(connection, target, _MODELS.models[name], days)
 
 
-def measured(connection: Connection) -> dict[str, Row]:
-    """What chat_metrics says of each chat, by its key."""
-    return {row["chat_id"]: row for row in _rows(connection, _METRICS)}
+def measured(connection: Connection, query: str = "select * from analytics.chat_metrics") -> dict[str, Row]:
+    """What chat_metrics says of each chat, by its key; or what a query says that stands for it."""
+    return {row["chat_id"]: row for row in _rows(connection, _METRICS.format(query=query))}
 
 
-def turns(connection: Connection) -> dict[str, list[Row]]:
-    """What message_turns says of each chat, by its key."""
+def turns(connection: Connection, query: str = "select * from analytics.message_turns") -> dict[str, list[Row]]:
+    """What message_turns says of each chat, by its key; or what a query says that stands for it."""
     found: dict[str, list[Row]] = {}
-    for row in _rows(connection, "select * from analytics.message_turns order by chat_id, turn_number"):
+    for row in _rows(connection, _TURNS.format(query=query)):
         found.setdefault(row["chat_id"], []).append(row)
     return found
 
@@ -111,6 +126,7 @@ def stored_chats(connection: Connection) -> list[Chat]:
                 tuple(messages.get(row["id"], ())),
             ),
             tuple(changes.get(row["id"], ())),
+            **{name: row[name] for name in ("department_id", "agent_id", "contact_id", "alias")},
         )
         for row in _rows(connection, f"{query} where not c.is_deleted")
     ]

@@ -1,6 +1,7 @@
 """The core models say of any chat what an independent, slow computation says of it, to the second."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -93,6 +94,9 @@ RULES = Rules(
     ],
 )
 
+# What holds until something is configured.
+DEFAULT = Policy("default", 1, {"pickup": 120, "first_response": 300, "resolution": 7200})
+
 # Where something turns: targets, windows, lunch breaks, days.
 EDGES = (0, 1, 30, 31, 60, 61, 100, 120, 121, 200, 300, 301, 3600, 3601, 7200, 86_399, 86_400, 86_401, 90_000)
 AFTERWARDS = st.sampled_from(EDGES) | st.integers(-300, 600_000)
@@ -100,8 +104,7 @@ AFTERWARDS = st.sampled_from(EDGES) | st.integers(-300, 600_000)
 APART = st.sampled_from((0, 0, 0, 0, 0, 1, -1, 60, -60, 61, 86_400, -86_400, 86_401))
 WORDS = ("CLOSED", "COMPLETED_POLL", "COMPLETING_POLL", "ABANDONED_POLL", "LEFT_BY_CONTACT", "CLOSED_BY_CONTACT")
 STATUSES = (*WORDS, "OPENED", "PICKED_UP", "RESPONDED_BY_AGENT", "BOT_CHATTING", "PARKED")
-TEXTS = (None, "", "hola", "¿Algo más?", "really?", "5", " 3\n", "10", "٣", "👍🏽")
-START = new_york(2025, 3, 6).astimezone(UTC)
+TEXTS = (None, "", "?", "hola", "¿Algo más?", "really?", "5", " 3\n", "10", "٣", "👍🏽")
 
 
 def moments(draw: st.DrawFn, created: datetime) -> st.SearchStrategy[datetime]:
@@ -129,7 +132,11 @@ def histories(draw: st.DrawFn, created: datetime) -> tuple[Change, ...]:
     for _ in range(draw(st.integers(0, 3))):
         seen = before + timedelta(seconds=draw(st.integers(1, 90_000)))
         what = draw(st.sampled_from(("status", "status", "agent", "department", "deleted")))
-        values = st.sampled_from(STATUSES) if what == "status" else st.sampled_from((None, "one", "other"))
+        values = (
+            st.sampled_from(STATUSES)
+            if what == "status"
+            else st.sampled_from((None, "one", "other", "CLOSED", "OPENED", "BOT_CHATTING"))
+        )
         changes.append(Change(what, draw(values), draw(values), before, seen))
         before = seen
     return tuple(changes)
@@ -137,10 +144,12 @@ def histories(draw: st.DrawFn, created: datetime) -> tuple[Change, ...]:
 
 @st.composite
 def chats(draw: st.DrawFn) -> Chat:
-    created = START + timedelta(seconds=draw(st.integers(0, 14 * 86_400)))
+    midnight = new_york(2025, 3, draw(st.integers(6, 19))).astimezone(UTC)
+    created = midnight + timedelta(seconds=draw(st.just(0) | st.integers(0, 86_400)))
     opened = draw(st.sampled_from((created, created, created + timedelta(seconds=40), None)))
     moment = moments(draw, created)
     clock = st.none() | moment | moment | moment
+    department = draw(st.sampled_from((None, "Ventas", "Ayuda ☎")))
     return Chat(
         key="",
         created=created,
@@ -151,11 +160,16 @@ def chats(draw: st.DrawFn) -> Chat:
         closed=draw(clock),
         provider=draw(st.sampled_from(("whatsapp", "whatsapp", "livechat", "facebook"))),
         priority=draw(st.sampled_from(("normal", "normal", "urgent"))),
-        department=draw(st.sampled_from((None, "Ventas", "Ayuda ☎"))),
+        department=department,
+        department_id=department and f"department {department}",
+        agent_id=draw(st.sampled_from((None, "agent one", "agent two"))),
+        contact_id=draw(st.sampled_from((None, "contact one", "contact two"))),
+        alias=draw(st.sampled_from((None, "Brand"))),
         available=draw(st.sampled_from((None, True, False))),
         tags=draw(st.sampled_from(((), ("Pedido ☂", "o'clock"), ('"', "\\")))),
         messages=tuple(draw(st.lists(messages(moment), max_size=7))),
         history=draw(histories(created)),
+        is_deleted=draw(st.integers(0, 9)) == 9,
     )
 
 
@@ -169,8 +183,9 @@ class Warehouse:
     def check(self, chats: Sequence[Chat], rules: Rules) -> None:
         """Compare both models with the reference."""
         metrics, found = measured(self.connection), turns(self.connection)
+        counted = [chat for chat in chats if not chat.is_deleted]
         wrong: dict[str, dict[str, tuple[object, object]]] = {}
-        for chat in chats:
+        for chat in counted:
             differing = differences(metrics_of(chat, rules), metrics[chat.key])
             told, said = turns_of(chat, rules), found.get(chat.key, [])
             differing |= {"number of turns": (len(told), len(said))} if len(told) != len(said) else {}
@@ -178,12 +193,14 @@ class Warehouse:
                 differing |= differences(one, other)
             wrong |= {chat.key: differing} if differing else {}
         assert wrong == {}
-        assert metrics.keys() == {chat.key for chat in chats}
+        assert metrics.keys() == {chat.key for chat in counted}
+        assert found.keys() <= metrics.keys()
 
 
-@pytest.fixture(scope="module")
-def warehouse(postgres_server: PostgresServer) -> Iterator[Warehouse]:
-    with postgres_server.database(migrated=True) as url, connect(url, purpose="test") as connection:
+@contextmanager
+def configured_warehouse(server: PostgresServer) -> Iterator[Warehouse]:
+    """A warehouse of its own with the rules above."""
+    with server.database(migrated=True) as url, connect(url, purpose="test") as connection:
         before, later = datetime(2025, 1, 2, tzinfo=UTC), new_york(2025, 3, 15, 12).astimezone(UTC)
         ensure_users(connection, (), now=before)
         clock = AccountClock(NEW_YORK)
@@ -191,6 +208,12 @@ def warehouse(postgres_server: PostgresServer) -> Iterator[Warehouse]:
         store(connection, [Chat("first", later, "OPENED")])
         apply(connection, parse(CHANGED.encode()), Account(clock, SYSTEM_USER, later))
         yield Warehouse(connection, NEW_YORK.key)
+
+
+@pytest.fixture(scope="module")
+def warehouse(postgres_server: PostgresServer) -> Iterator[Warehouse]:
+    with configured_warehouse(postgres_server) as configured:
+        yield configured
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
@@ -202,6 +225,19 @@ def test_any_chats_are_measured_as_the_reference_measures_them(warehouse: Wareho
     build_core(warehouse.connection, warehouse.zone)
 
     warehouse.check(keyed, RULES)
+
+
+def test_a_day_holds_the_chats_from_its_midnight_up_to_the_next(warehouse: Warehouse) -> None:
+    begins, ends = (new_york(2025, 3, day).astimezone(UTC) for day in (9, 10))
+    moments = {"before": begins - timedelta(seconds=1), "first": begins, "last": ends - timedelta(seconds=1)}
+    made = [Chat(key, at, "OPENED", messages=(Message(at, incoming=True),)) for key, at in moments.items()]
+    store(warehouse.connection, [*made, Chat("after", ends, "OPENED", messages=(Message(ends, incoming=True),))])
+    build_core(warehouse.connection, warehouse.zone)
+    warehouse.connection.execute("delete from analytics.chat_metrics; delete from analytics.message_turns")
+
+    build_core(warehouse.connection, warehouse.zone, Days(date(2025, 3, 9), date(2025, 3, 9)))
+
+    assert measured(warehouse.connection).keys() == turns(warehouse.connection).keys() == {"first", "last"}
 
 
 def test_a_new_target_leaves_verdicts_of_the_past_and_restating_changes_them(database_url: str) -> None:
@@ -245,11 +281,9 @@ def account(postgres_server: PostgresServer) -> Iterator[Warehouse]:
 
 @pytest.mark.any_postgres
 def test_a_loaded_account_is_measured_as_the_reference_measures_it(account: Warehouse) -> None:
-    default = Policy("default", 1, {"pickup": 120, "first_response": 300, "resolution": 7200})
-
     build_core(account.connection, account.zone)
 
-    account.check(stored_chats(account.connection), Rules(ZoneInfo(account.zone), policies=[default]))
+    account.check(stored_chats(account.connection), Rules(ZoneInfo(account.zone), policies=[DEFAULT]))
 
 
 @pytest.mark.any_postgres

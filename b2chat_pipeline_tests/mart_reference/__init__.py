@@ -3,7 +3,16 @@
 `account.py` reads the chats and says what each one tells; one module per theme adds them up, a function per mart.
 """
 
-from b2chat_pipeline_tests.mart_reference import agents, contacts, conversations, durations, loads, promises, volume
+from b2chat_pipeline_tests.mart_reference import (
+    agents,
+    contacts,
+    conversations,
+    durations,
+    loads,
+    masked,
+    promises,
+    volume,
+)
 from b2chat_pipeline_tests.mart_reference.account import Account, read_account, table_rows
 from b2chat_pipeline_tests.mart_reference.figures import REFERENCES
 
@@ -15,6 +24,7 @@ __all__ = [
     "conversations",
     "durations",
     "loads",
+    "masked",
     "promises",
     "read_account",
     "table_rows",

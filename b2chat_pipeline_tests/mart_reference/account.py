@@ -21,6 +21,7 @@ OPEN = {"BOT_CHATTING", "OPENED", "PICKED_UP", "RESPONDED_BY_AGENT"}
 SURVEYS = {"COMPLETING_POLL": "pending", "COMPLETED_POLL": "completed", "ABANDONED_POLL": "abandoned"}
 TARGETS = {"pickup": 120, "first_response": 300, "resolution": 7200}
 PAD = timedelta(minutes=2)
+_MASKED = ("agents", "chats", "contacts", "departments", "messages")
 _LOADED = "select endpoint, hour_start from ops.window_reads where applied_read_at is not null"
 
 
@@ -44,6 +45,16 @@ class Openings:
             return None
         overlaps = ((max(start, opens), min(end, closes)) for opens, closes in self.spans)
         return sum((last - first).total_seconds() for first, last in overlaps if last > first)
+
+    def used_up(self, start: datetime, seconds: float) -> datetime:
+        """The first instant by which so many seconds have passed."""
+        left = seconds
+        for opens, closes in self.spans:
+            begins = max(opens, start)
+            if begins < closes and (closes - begins).total_seconds() >= left:
+                return begins + timedelta(seconds=left)
+            left -= max(0, (closes - begins).total_seconds())
+        raise AssertionError("no calendar of a test is as short as that")
 
     def wait(self, at: datetime) -> float | None:
         """Seconds until it is open; 0 while it is."""
@@ -291,6 +302,8 @@ class Account:
     # The ledger of all loads, and the hours that were loaded by endpoint.
     ledger: Sequence[Row]
     hours: Mapping[str, Sequence[datetime]]
+    # The rows of tables that analysts see masked.
+    tables: Mapping[str, Sequence[Row]]
 
 
 def read_account(connection: Connection, zone: ZoneInfo) -> Account:
@@ -309,7 +322,9 @@ def read_account(connection: Connection, zone: ZoneInfo) -> Account:
         for endpoint in ("/chats/export", "/contacts/export")
     }
     until = max(hours["/chats/export"]) + timedelta(hours=1)
-    return Account(chats, until, zone, ancestors, table_rows(connection, "select * from ops.ledger"), hours)
+    ledger = table_rows(connection, "select * from ops.ledger")
+    tables = {name: table_rows(connection, f"select * from {name}") for name in _MASKED}  # noqa: S608 - of ours
+    return Account(chats, until, zone, ancestors, ledger, hours, tables)
 
 
 def _openings(connection: Connection) -> Openings | None:

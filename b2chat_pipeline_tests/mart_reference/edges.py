@@ -28,7 +28,14 @@ _CHATS = """
     -- Closed at no time, at once, and by a word that nobody knows.
     insert into edge (key, created, picked, closed, word) values
         ('no-closing', '0', '1 h', null, 'CLOSED'), ('at-once', '0', '0', '0', 'CLOSED'),
+        ('unopened', '0', null, null, 'OPENED'), ('unclaimed', '0', '1 h', '2 h', 'CLOSED'),
         ('unknown-open', '0', '1 h', null, 'NEW_WORD'), ('unknown-closed', '0', '1 h', '2 h', 'NEW_WORD');
+    -- Created, and closed, as the newest loaded hour ends; closed after it.
+    insert into edge (key, created, picked, closed) values
+        ('until-created', '182 h', null, null), ('until-closed', '100 h', '101 h', '182 h'),
+        ('until-later', '100 h', '101 h', '190 h');
+    -- Whose 25 business hours end as business does.
+    insert into edge (key, created, picked, closed) values ('calm', '3 h', '4 h', '150 h');
     -- Chains: the third is a new one, the fourth belongs to it; the last can no longer, or still, be joined.
     insert into edge (key, contact, created, picked) values
         ('chain-1', 'chain', '0', '1 min'), ('chain-2', 'chain', '71:59:59', '72 h'),
@@ -42,13 +49,15 @@ _CHATS = """
     -- Returns at and after the end of each period, on another channel, by us, and at the closing itself.
     insert into edge (key, contact, created, picked, closed)
     select 'left-' || name, 'back-' || name, '-2 h', '-1 h', '0'
-      from unnest(array['24', '24+', '72', '72+', '168', '168+', 'web', 'ours', 'same']) name;
+      from unnest(array['24', '24+', '72', '72+', '168', '168+', 'web', 'ours', 'same', 'again', 'alone']) name;
     insert into edge (key, contact, created, picked, provider) values
         ('back-24', 'back-24', '24 h', null, 'whatsapp'), ('back-24+', 'back-24+', '24:00:01', null, 'whatsapp'),
         ('back-72', 'back-72', '72 h', null, 'whatsapp'), ('back-72+', 'back-72+', '72:00:01', null, 'whatsapp'),
         ('back-168', 'back-168', '168 h', null, 'whatsapp'), ('back-168+', 'back-168+', '168:00:01', null, 'whatsapp'),
         ('back-web', 'back-web', '5 h', null, 'livechat'), ('ours', 'back-ours', '5 h', '5 h', 'whatsapp'),
-        ('back-same', 'back-same', '0', null, 'whatsapp');
+        ('back-same', 'back-same', '0', null, 'whatsapp'), ('back-again', 'back-again', '5 h', null, 'whatsapp'),
+        -- At one instant: the key decides which was first.
+        ('first', 'twice', '20 h', null, 'whatsapp'), ('second', 'twice', '20 h', null, 'livechat');
     -- Whose period is over with the newest loaded hour, or a second later.
     insert into edge (key, contact, created, picked, closed)
     select 'over-' || hours || '-' || seconds, 'over-' || hours || '-' || seconds, '1 h', '1 h',
@@ -59,6 +68,9 @@ _CHATS = """
         ('january', 'old', '-1100 h', '-1100 h'), ('february', 'old', '-500 h', '-500 h'),
         ('march', 'old', '1 h', '1 h'), ('january-too', 'older', '-1200 h', '-1200 h'),
         ('march-too', 'older', '2 h', '2 h');
+    -- More than a year before, when no calendar was known.
+    insert into edge (key, contact, created, closed) values
+        ('years-ago', 'oldest', '-9500 h', '-9499 h'), ('year-now', 'oldest', '3 h', '4 h');
     -- With the bot: contained, handed over, and still there.
     insert into edge (key, created, picked, closed, word) values
         ('bot-1', '0', null, '1 h', 'CLOSED'), ('bot-2', '0', null, '2 h', 'CLOSED'),
@@ -75,10 +87,12 @@ _CHATS = """
     -- Broadcasts answered within a day and three, and after; and unanswered until the newest loaded hour's end.
     insert into edge (key, contact, created, picked)
     select 'cast-' || name, 'cast', '80 h', '81 h'
-      from unnest(array['24', '24+', '72', '72+', 'over', 'open', 'soon', 'over72', 'open72']) name;
+      from unnest(array['24', '24+', '72', '72+', 'over', 'open', 'soon', 'over72', 'open72', 'gone']) name;
+    insert into edge (key, created, picked) values ('cast-unknown', '80 h', '81 h');
     -- In nobody's hand, in hand without a message told, and taken after the newest loaded hour; of another agent.
     insert into edge (key, created, picked, closed) values
-        ('hand-1', '0', '0', '1 h'), ('hand-untold', '2 h', '2 h', '4 h'), ('hand-late', '181 h', '183 h', null);
+        ('hand-0', '-3 h', '-3 h', '-3 h'), ('hand-1', '0', '0', '1 h'),
+        ('hand-untold', '2 h', '2 h', '4 h'), ('hand-late', '181 h', '183 h', null);
     -- Windows: answered and closed as one ends, and a second later.
     insert into edge (key, created, picked, answered, closed) values
         ('window-in', '0', '1 h', '24 h', '50 h'), ('window-late', '0', '1 h', '24:00:01', '50 h'),
@@ -86,18 +100,23 @@ _CHATS = """
 
     update edge set word = 'RESPONDED_BY_AGENT' where closed is null and word = 'CLOSED' and key <> 'no-closing';
     insert into agents (id, b2chat_id, name, read_at) values ('edge', 'edge', 'Edge', now());
+    insert into departments (id, b2chat_code, name) values ('edge', 'edge', 'Outside the tree');
     insert into contacts (id, b2chat_id, full_name, read_at, row_hash)
     select distinct 'edge ' || contact, 'edge ' || contact, '', now(), ''::bytea from edge where contact is not null;
     insert into chats (id, b2chat_id, agent_id, contact_id, provider, status, raw_status, is_agent_available,
                        created_at, opened_at, picked_up_at, response_at, closed_at, messages_told, row_hash, read_at,
-                       alias)
+                       alias, department_id, tags)
     select 'edge ' || edge.key, 'edge ' || edge.key,
-           case when edge.key like 'hand-%' then 'edge' when edge.picked is not null then agent.id end,
+           case when edge.key like 'hand-%' then 'edge'
+                when edge.picked is not null and edge.key <> 'unclaimed' then agent.id end,
            'edge ' || edge.contact, edge.provider::chat_provider,
            (case when edge.word = 'NEW_WORD' then 'unknown' when edge.word ~ 'CLOSED|POLL' then 'closed'
                  else 'open' end)::chat_status,
-           edge.word, edge.available, base.at + edge.created, base.at + edge.created, base.at + edge.picked,
-           base.at + edge.answered, base.at + edge.closed, true, ''::bytea, base.at + interval '182 hours', 'Edge'
+           edge.word, edge.available, base.at + edge.created,
+           case when edge.key <> 'unopened' then base.at + edge.created end, base.at + edge.picked,
+           base.at + edge.answered, base.at + edge.closed, true, ''::bytea, base.at + interval '182 hours', 'Edge',
+           case when edge.key in ('opening', 'closing') then 'edge' end,
+           case when edge.key in ('january', 'february') then array['Envío', 'Zorro'] else '{}' end
       from edge
      cross join (select min(id) as id from agents where id <> 'edge') agent
      cross join (select timestamptz '2025-03-05 15:00Z' as at) base;
@@ -117,24 +136,31 @@ _MESSAGES = """
         ('cast-24+', '2 h', true, false, 'superseded'), ('cast-72+', '0', true, false, 'A la vez'),
         ('cast-72', '1 h', false, true, 'Otra'), ('cast-72', '3 h', false, true, 'superseded'),
         ('cast-soon', '159 h', true, false, 'Sí');
-    update said set at = '0' where key in ('cast-24', 'cast-24+', 'cast-72', 'cast-72+') and at = '80 h';
+    update said set at = '0'
+     where key in ('cast-24', 'cast-24+', 'cast-72', 'cast-72+', 'cast-unknown') and at = '80 h';
     update said set at = '158 h' where key in ('cast-over', 'cast-soon') and broadcasted;
     update said set at = '158:00:01' where key = 'cast-open';
     update said set at = '110 h' where key = 'cast-over72';
     update said set at = '110:00:01' where key = 'cast-open72';
     insert into said
     select 'cast-' || name, at::interval, true, false, 'Hola'
-      from (values ('24', '24 h'), ('24+', '24:00:01'), ('72', '72 h'), ('72+', '72:00:01')) reply (name, at);
+      from (values ('24', '24 h'), ('unknown', '24 h'), ('24+', '24:00:01'), ('72', '72 h'), ('72+', '72:00:01')
+           ) reply (name, at);
     insert into messages (id, chat_id, text, type, raw_type, incoming, broadcasted, timestamp, position)
     select 'edge ' || key || at || text, 'edge ' || key, text, 'text', 'TEXT', incoming, broadcasted,
            timestamptz '2025-03-05 15:00Z' + at, row_number() over (partition by key order by at, incoming desc)
       from said;
     update messages set superseded_at = now() where text = 'superseded';
+    update chats set is_deleted = true where id = 'edge cast-gone';
     update messages set type = 'image', media_backed_up = true
      where id in (select id from messages where type = 'file' order by md5(id) limit 5);
     insert into ops.chat_history (chat_id, field, old, new, seen_before, seen_at, sync_id)
     select 'edge ' || key, 'status', 'BOT_CHATTING', word, created_at, created_at + interval '1 day', 'a read'
       from edge join chats on chats.id = 'edge ' || key where key like 'bot-_' and key <> 'bot-3';
+    insert into ops.chat_history (chat_id, field, old, new, seen_before, seen_at, sync_id)
+    select 'edge ' || key, 'status', 'CLOSED', 'PICKED_UP', created_at, created_at + interval '1 hour', 'a read'
+      from edge join chats on chats.id = 'edge ' || key
+     where key in ('unanswered-open', 'left-again', 'left-alone');
 """
 # Loads with every fate of a record, late to the second, beside the hours asked for, and hours that were never loaded.
 _LOADS = """
@@ -147,7 +173,9 @@ _LOADS = """
         values
             (1, -10000, 9, 3, 0, 0, 1, 2, 3, 0, '-9999 h'), (2, -10000, 9, 1, 2, 3, 1, 1, 0, 1, '-9975 h'),
             (3, -9000, 2, 2, 0, 0, 0, 0, 0, 0, '-8999 h'), (4, -9000, 4, 2, 0, 2, 0, 0, 0, 0, '-8974:59:59'),
-            (5, -9000, 4, 0, 0, 0, 0, 0, 0, 4, '-8974 h'), (6, -8000, 3, 0, 0, 0, 0, 0, 0, 3, '-7999 h')
+            (5, -9000, 4, 0, 0, 0, 0, 0, 0, 4, '-8974 h'), (6, -8000, 3, 0, 0, 0, 0, 0, 0, 3, '-7999 h'),
+            (7, -7000, 9, 2, 1, 1, 1, 0, 4, 0, '-6999 h'), (8, -6000, 2, 0, 0, 0, 2, 0, 0, 0, '-5999 h'),
+            (1, -5000, 2, 2, 0, 0, 0, 0, 0, 0, '-4900 h'), (2, -5000, 3, 0, 3, 0, 0, 0, 0, 0, '-4900 h')
            ) load (number, hour, received, inserted, updated, unchanged, repeated, older, quarantined, outside, loaded)
      cross join (select timestamptz '2025-03-05 15:00Z' as at) base;
     delete from ops.window_reads where hour_start in ('2025-03-04 15:00Z', '2025-03-04 16:00Z');

@@ -2,8 +2,8 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from datetime import datetime
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from b2chat_pipeline_tests.mart_reference.account import (
@@ -61,22 +61,31 @@ def daily_volume(account: Account) -> Rows:
     return renamed(_flow(account, lambda chat, at: chat.day_of(at)), "when", "day")
 
 
-def _open_at(account: Account, at: datetime) -> list[Chat]:
-    """The chats open at an instant; a closed one without a sensible time of closing is never taken for open."""
+Lives = Sequence[tuple[datetime, datetime, Chat]]
+
+
+def _lives(account: Account) -> Lives:
+    """From when to when chats are open; a closed one without a sensible time of closing is never taken for open."""
+    forever = datetime.max.replace(tzinfo=UTC)
     return [
-        chat
+        (chat.created_at, (chat.closed_at or chat.created_at) if chat.is_closed else forever, chat)
         for chat in account.chats
-        if chat.created_at <= at and (not chat.is_closed or (chat.closed_at is not None and chat.closed_at > at))
     ]
+
+
+def _open_at(lives: Lives, at: datetime) -> list[Chat]:
+    return [chat for began, ended, chat in lives if began <= at < ended]
 
 
 @mart
 def backlog_hourly(account: Account) -> Iterator[Row]:
-    first = min(chat.hour_of(chat.created_at) for chat in account.chats)
+    lives = _lives(account)
+    # A chat that was created as an hour ended is open at the end of that hour.
+    first = min(chat.hour_of(chat.created_at) for chat in account.chats) - HOUR
     for hour in hours_between(first, account.loaded_until):
         end = hour + HOUR
         for (department, provider), chats in grouped(
-            _open_at(account, end), lambda it: (it.department_id, it.provider)
+            _open_at(lives, end), lambda it: (it.department_id, it.provider)
         ).items():
             ages = [(end - chat.created_at) / HOUR for chat in chats]
             yield {
@@ -90,10 +99,11 @@ def backlog_hourly(account: Account) -> Iterator[Row]:
 
 @mart
 def backlog_daily(account: Account) -> Iterator[Row]:
+    lives = _lives(account)
     day = min(chat.created_day for chat in account.chats)
     while (end := datetime(day.year, day.month, day.day, tzinfo=account.zone) + DAY) <= account.loaded_until:
         places: dict[Any, list[float]] = defaultdict(list)
-        for chat in _open_at(account, end):
+        for chat in _open_at(lives, end):
             for place in (("account", None), ("department", chat.department_id), ("channel", chat.provider)):
                 places[place].append((end - chat.created_at).total_seconds())
         for (dimension, value), ages in places.items():
