@@ -8,7 +8,7 @@ DBT := $(VENV)/dbt
 DBT_INSTALLED := $(DBT)/.installed
 ARGS ?=
 
-.PHONY: help install demo dev test check format docs bench bench-year staleness crashes soak clean
+.PHONY: help install demo dev test check format docs bench bench-year staleness crashes mutants soak clean
 
 help: ## Show the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -74,6 +74,9 @@ staleness: $(INSTALLED) ## How long a change takes to show, on forty days: make 
 
 crashes: $(INSTALLED) ## Kill a load at every moment there is, which takes minutes; `make test` tries those that differ most.
 	B2CHAT_TEST_EVERY_MOMENT=1 $(BIN)/pytest -n 2 --dist worksteal b2chat_pipeline_tests/test_crashes.py $(ARGS)
+
+mutants: $(INSTALLED) ## Would anybody notice if a SQL model were wrong? Takes minutes: make mutants ARGS="--only chat_metrics"
+	$(BIN)/python -m b2chat_pipeline_tests.model_mutants $(ARGS)
 
 clean: ## Remove the virtual environment and what the demo keeps.
 	rm -rf $(VENV) .b2chat build
