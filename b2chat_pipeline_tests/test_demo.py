@@ -43,8 +43,8 @@ def test_it_loads_an_invented_account_and_leaves_nothing_running_nor_touches_the
 
     first = home.run(["b2chat", "demo", "--days", "2", "--exit", "--port", str(free_port())], users_own)
     aside = home.run(["b2chat", "quarantine", "list"], {"B2CHAT_DATA_DIR": str(home.data / "demo"), **OURS})
-    shown = {"B2CHAT_DATA_DIR": str(home.data / "demo"), "B2CHAT_TIMEZONE": "America/Bogota", **OURS}
-    configured = home.run(["b2chat", "config", "show"], shown)
+    account = {"B2CHAT_TIMEZONE": "America/Bogota", "B2CHAT_START_DATE": "2025-01-06"}
+    configured = home.run(["b2chat", "config", "show"], {"B2CHAT_DATA_DIR": str(home.data / "demo"), **account, **OURS})
     left = [process.cmdline() for process in home.processes()]
     second = home.run(["b2chat", "demo", "--days", "1", "--exit", "--port", str(free_port())], users_own)
 
