@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from b2chat_pipeline.assets.lineage import LOADED, lineage_metadata
+from b2chat_pipeline.assets.materializations import attach_metadata
 from b2chat_pipeline.assets.pictures import heat_map
 from b2chat_pipeline.assets.shell import failing_in_one_sentence
 from b2chat_pipeline.assets.sides import OWNERS
@@ -76,13 +77,8 @@ def _asset(project: Project, model: Model, days: dg.DailyPartitionsDefinition) -
             built = build(connection, target, model, asked)
             checks = [check(connection, target, test, asked) for test in tests]
             shown = look(connection, target, model, asked)
-        for key in context.partition_keys if by_day else ():
-            day = date.fromisoformat(key)
-            of_day: dict[str, int | float] = {
-                "dagster/partition_row_count": built.rows_of_day.get(day, 0),
-                **shown.numbers_of_day.get(day, {}),
-            }
-            context.add_asset_metadata(of_day, model.name, partition_key=key)
+        if by_day:
+            attach_metadata(context, {model.name: {key: _of_day(key, built, shown) for key in context.partition_keys}})
         yield dg.MaterializeResult(
             asset_key=model.name,
             metadata={**_metadata(built, by_day=by_day), **_shown(model, shown)},
@@ -172,6 +168,11 @@ def _result(checked: "Checked") -> dg.AssetCheckResult:
         severity=severity,
         metadata={"failing_rows": checked.failing},
     )
+
+
+def _of_day(key: str, built: "Built", shown: "Shown") -> dict[str, int | float | str]:
+    day = date.fromisoformat(key)
+    return {"dagster/partition_row_count": built.rows_of_day.get(day, 0), **shown.numbers_of_day.get(day, {})}
 
 
 def _metadata(built: "Built", *, by_day: bool) -> dict[str, int | float]:

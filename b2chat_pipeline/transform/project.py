@@ -5,7 +5,7 @@ Here belongs every rule that a file must keep, each broken one named with file a
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 from pathlib import Path
@@ -275,8 +275,6 @@ def _head(text: str) -> Iterator[str]:
 
 def _placed(tests: Iterable[DataTest], models: Mapping[str, Model]) -> list[DataTest]:
     """Each test with the last that is built of the models it reads."""
-    from dataclasses import replace
-
     order = {name: number for number, name in enumerate(models)}
     placed: dict[str, DataTest] = {}
     for test in tests:
