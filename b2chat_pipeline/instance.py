@@ -16,6 +16,7 @@ from dagster._core.storage.event_log import SqlEventLogStorageTable
 from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage
 
 from b2chat_pipeline.settings import SettingsError, read_storage
+from b2chat_pipeline.warehouse.address import psycopg2_url
 from b2chat_pipeline.warehouse.embedded import EmbeddedPostgres
 
 DATABASE = "dagster"
@@ -92,8 +93,3 @@ def instance_url(environ: Mapping[str, str]) -> str:
             " `b2chat dev`, or set the variable in .env (see .env.example)."
         )
     return psycopg2_url(embedded.url(DATABASE))
-
-
-def psycopg2_url(url: str) -> str:
-    """The same address with the driver Dagster's storage needs."""
-    return f"postgresql+psycopg2://{url.split('://', 1)[1]}"

@@ -12,8 +12,9 @@ from psycopg import sql
 from sqlalchemy import make_url
 
 from b2chat_pipeline.settings import Storage
+from b2chat_pipeline.warehouse.address import psycopg_url, sqlalchemy_url
 from b2chat_pipeline.warehouse.connection import connect
-from b2chat_pipeline.warehouse.database import ensure_database, psycopg_url, sqlalchemy_url
+from b2chat_pipeline.warehouse.database import ensure_database
 from b2chat_pipeline.warehouse.location import warehouse_place
 from b2chat_pipeline_tests.postgres import PostgresServer
 from b2chat_pipeline_tests.postgres_proxy import proxied

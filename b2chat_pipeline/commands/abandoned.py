@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import dagster as dg
 import psycopg
 
+from b2chat_pipeline.warehouse.address import psycopg_url
 from b2chat_pipeline.warehouse.identifiers import new_id
 
 # Names the process that a run is in.
@@ -47,8 +48,7 @@ def end_abandoned_runs(instance: dg.DagsterInstance, dagster_url: str) -> list[s
 
 
 def _connected(dagster_url: str) -> "psycopg.Connection[tuple[object, ...]]":
-    address = f"postgresql://{dagster_url.split('://', 1)[1]}"
-    return psycopg.connect(address, autocommit=True, application_name="b2chat runs")
+    return psycopg.connect(psycopg_url(dagster_url), autocommit=True, application_name="b2chat runs")
 
 
 def _take(connection: "psycopg.Connection[tuple[object, ...]]", process: str) -> bool:

@@ -16,6 +16,7 @@ from b2chat_pipeline.commands.ports import HOST, require_free
 from b2chat_pipeline.commands.processes import Processes, answers
 from b2chat_pipeline.commands.project import dagster_environment, project_folder
 from b2chat_pipeline.settings import check_all, read_storage
+from b2chat_pipeline.warehouse.address import psycopg_url
 
 # Seconds: two code servers load the definitions on a machine that may have two busy cores.
 START_UP = 90.0
@@ -118,7 +119,7 @@ def _forget_daemon(dagster_url: str) -> None:
     import psycopg
 
     try:
-        psycopg.connect(f"postgresql://{dagster_url.split('://', 1)[1]}").close()
+        psycopg.connect(psycopg_url(dagster_url)).close()
     except psycopg.OperationalError:
         return
     with dg.DagsterInstance.get() as instance:

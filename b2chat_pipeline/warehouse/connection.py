@@ -8,6 +8,7 @@ from psycopg import Connection, errors
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from b2chat_pipeline.settings import OperatorError
+from b2chat_pipeline.warehouse.address import psycopg_url
 
 # A lock that another load holds for longer than this is taken for stuck: the transaction is given up and repeated.
 LOCK_TIMEOUT = "60s"
@@ -52,7 +53,7 @@ def connect(url: str, *, purpose: str) -> Connection:
     """
     try:
         connection: Connection = psycopg.connect(
-            make_conninfo("", **_KEEPALIVES | conninfo_to_dict(f"postgresql://{url.split('://', 1)[1]}")),
+            make_conninfo("", **_KEEPALIVES | conninfo_to_dict(psycopg_url(url))),
             autocommit=True,
             application_name=f"b2chat {purpose}",
             options=f"-c timezone=UTC -c lock_timeout={LOCK_TIMEOUT} -c search_path={_SEARCH_PATH}",

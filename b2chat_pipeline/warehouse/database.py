@@ -1,9 +1,8 @@
-"""The database as a whole: its address in the forms drivers want, its creation, its migrations, its weekly partitions.
+"""The database as a whole: its creation, its migrations, its weekly partitions.
 
 What the tables mean is in `schema/`; rows are read and written elsewhere.
 """
 
-import re
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -15,20 +14,11 @@ from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.pool import NullPool
 
-_SCHEME = re.compile(r"^postgres(?:ql)?(?:\+\w+)?://")
+from b2chat_pipeline.warehouse.address import psycopg_url, sqlalchemy_url
+
 _MIGRATION_LOCK = 0x62326368_01
 _PARTITION_LOCK = 0x62326368_02
 _WEEK = timedelta(weeks=1)
-
-
-def psycopg_url(url: str) -> str:
-    """The address as libpq reads it: `postgresql://…`. ValueError where it is no PostgreSQL URL."""
-    return _with_scheme(url, "postgresql://")
-
-
-def sqlalchemy_url(url: str) -> str:
-    """The address as SQLAlchemy reads it, with the driver psycopg 3. ValueError where it is no PostgreSQL URL."""
-    return _with_scheme(url, "postgresql+psycopg://")
 
 
 def ensure_database(url: str) -> None:
@@ -119,9 +109,3 @@ def _add_partition(connection: psycopg.Connection[tuple[object, ...]], start: da
         "alter table {parent} attach partition {partition} for values from ({start}) to ({end})",
     ):
         connection.execute(sql.SQL(statement).format(**names))
-
-
-def _with_scheme(url: str, scheme: str) -> str:
-    if not _SCHEME.match(url):
-        raise ValueError("The database URL must begin with postgresql:// (a driver after a plus sign is allowed).")
-    return _SCHEME.sub(scheme, url)

@@ -1,9 +1,10 @@
 """Where the warehouse is: at the address the settings name, or in the embedded server.
 
-Not here: starting that server (`embedded.py`), the forms drivers want an address in (`database.py`).
+Not here: starting that server (`embedded.py`), the forms drivers want an address in (`address.py`).
 """
 
 from b2chat_pipeline.settings import Storage
+from b2chat_pipeline.warehouse.address import psycopg_url
 from b2chat_pipeline.warehouse.embedded import EmbeddedPostgres
 
 EMBEDDED_DATABASE = "b2chat"
@@ -17,7 +18,7 @@ def warehouse_place(storage: Storage) -> str:
     if storage.database_url is None:
         return f"the embedded PostgreSQL in {storage.data_dir}"
     try:
-        address = conninfo_to_dict(f"postgresql://{storage.database_url.split('://', 1)[1]}")
+        address = conninfo_to_dict(psycopg_url(storage.database_url))
     except ProgrammingError:
         raise ValueError("The database URL cannot be read.") from None
     server = ":".join(str(address[part]) for part in ("host", "port") if address.get(part))
