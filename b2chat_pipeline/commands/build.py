@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from b2chat_pipeline.commands.databases import open_warehouse
+from b2chat_pipeline.commands.databases import connected_warehouse
 from b2chat_pipeline.commands.progress import progress_bar
 from b2chat_pipeline.commands.span import read_days
 from b2chat_pipeline.settings import Account, read_account
-from b2chat_pipeline.warehouse.location import warehouse_url
 
 if TYPE_CHECKING:
     from b2chat_pipeline.transform.run import ModelOutcome
@@ -21,23 +20,17 @@ if TYPE_CHECKING:
 
 def build(environ: Mapping[str, str], *, start: str | None, end: str | None) -> bool:
     """Build all models, the incremental ones for the days from `start` to before `end`; whether all is well."""
-    from b2chat_pipeline.ingest.bookkeeping import Work, stopping
     from b2chat_pipeline.transform.project import models_folder, read_project
     from b2chat_pipeline.transform.run import run
     from b2chat_pipeline.transform.target import Target
     from b2chat_pipeline.warehouse.accounts import require_zone
-    from b2chat_pipeline.warehouse.connection import connect
 
     account = read_account(environ)
     days = _days(account, start, end)
     target = Target(read_project(models_folder()), {"time_zone": account.zone.key})
     models = target.project.models
-    work = Work("the build of the SQL models", again="run `b2chat build` again")
-    with (
-        open_warehouse(environ) as storage,
-        connect(warehouse_url(storage), purpose="build") as connection,
-        stopping(work, connection),
-    ):
+    work, again = "the build of the SQL models", "run `b2chat build` again"
+    with connected_warehouse(environ, purpose="build", work=work, again=again) as (_, connection):
         require_zone(connection, account.zone.key)
         with progress_bar(len(models), doing="Building", unit="models") as advance:
             outcomes = run(connection, target, models, days, lambda _: advance(1))

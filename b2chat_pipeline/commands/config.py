@@ -3,23 +3,20 @@
 Not here: what may stand in the file (`operations/configuration.py`), what becomes of it (`operations/applying.py`).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
 
-from b2chat_pipeline.commands.databases import open_databases, open_warehouse
+from b2chat_pipeline.commands.databases import connected_warehouse, open_databases
 from b2chat_pipeline.settings import read_account, read_admin_emails, read_configuration_file
-from b2chat_pipeline.warehouse.location import warehouse_url
 
 if TYPE_CHECKING:
-    from psycopg import Connection
-
     from b2chat_pipeline.operations.applying import Change
 
 _HEADINGS = ("kind", "name", "version", "from", "to", "what")
+_WORK, _AGAIN = "the configuration", "run this again"
 
 
 def apply(environ: Mapping[str, str], *, restate: bool, user: str | None) -> None:
@@ -40,16 +37,18 @@ def apply_to(
     url: str, environ: Mapping[str, str], *, restate: bool = False, user: str | None = None
 ) -> "Sequence[Change]":
     """Apply the file to a warehouse that is ready; what changed. Raises as `apply`."""
+    from b2chat_pipeline.ingest.bookkeeping import Work, stopping
     from b2chat_pipeline.operations.applying import Account
     from b2chat_pipeline.operations.applying import apply as run
     from b2chat_pipeline.operations.configuration import read_configuration
     from b2chat_pipeline.warehouse.accounts import ensure_users, hold_zone, stored_settings, user_id
+    from b2chat_pipeline.warehouse.connection import connect
     from b2chat_pipeline.windows import AccountClock
 
     zone = read_account(environ).zone
     configuration = read_configuration(read_configuration_file(environ))
     now = datetime.now(UTC)
-    with _connected(url) as connection:
+    with connect(url, purpose="configuration") as connection, stopping(Work(_WORK, again=_AGAIN), connection):
         hold_zone(connection, zone.key, now=now)
         ensure_users(connection, read_admin_emails(environ, stored_settings(connection)), now=now)
         account = Account(AccountClock(zone), user_id(connection, user), now)
@@ -63,7 +62,7 @@ def show(environ: Mapping[str, str]) -> None:
 
     zone = read_account(environ).zone
     table = Table(*_HEADINGS)
-    with open_warehouse(environ) as warehouse, _connected(warehouse_url(warehouse)) as connection:
+    with connected_warehouse(environ, purpose="configuration", work=_WORK, again=_AGAIN) as (_, connection):
         for kind, name, version, valid_from, valid_to, content in connection.execute(
             "select kind, name, version, valid_from, valid_to, content::text from ops.config_versions"
             " where replaced_at is null order by kind, name, version"
@@ -72,14 +71,3 @@ def show(environ: Mapping[str, str]) -> None:
             table.add_row(kind, name, str(version), *bounds, content)
     console = Console()
     Console(width=None if console.is_terminal else 200, markup=False).print(table)
-
-
-@contextmanager
-def _connected(url: str) -> "Iterator[Connection]":
-    """A connection to the warehouse. Raises WarehouseStoppedError where PostgreSQL goes away."""
-    from b2chat_pipeline.ingest.bookkeeping import Work, stopping
-    from b2chat_pipeline.warehouse.connection import connect
-
-    work = Work("the configuration", again="run this again")
-    with connect(url, purpose="configuration") as connection, stopping(work, connection):
-        yield connection

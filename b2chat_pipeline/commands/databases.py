@@ -7,11 +7,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from b2chat_pipeline.instance import DATABASE as DAGSTER_DATABASE
 from b2chat_pipeline.settings import OperatorError, Storage, read_raw_retention, read_storage
 from b2chat_pipeline.warehouse.embedded import EmbeddedPostgres
 from b2chat_pipeline.warehouse.location import EMBEDDED_DATABASE, warehouse_place, warehouse_url
+
+if TYPE_CHECKING:
+    from psycopg import Connection
 
 
 class DatabaseError(OperatorError):
@@ -77,6 +81,26 @@ def open_warehouse(environ: Mapping[str, str]) -> Iterator[Storage]:
         yield storage
 
 
+@contextmanager
+def connected_warehouse(
+    environ: Mapping[str, str], *, purpose: str, work: str, again: str
+) -> "Iterator[tuple[Storage, Connection]]":
+    """The same with a connection, which pg_stat_activity names by its purpose.
+
+    Raises DatabaseError, WarehouseUnavailableError, and WarehouseStoppedError where PostgreSQL goes away amid the
+    `work`; its sentence says how to do that `again`.
+    """
+    from b2chat_pipeline.ingest.bookkeeping import Work, stopping
+    from b2chat_pipeline.warehouse.connection import connect
+
+    with (
+        open_warehouse(environ) as storage,
+        connect(warehouse_url(storage), purpose=purpose) as connection,
+        stopping(Work(work, again=again), connection),
+    ):
+        yield storage, connection
+
+
 def upgrade(environ: Mapping[str, str]) -> None:
     """Create and migrate both databases, and print at which revision the warehouse is, and where."""
     import click
@@ -117,16 +141,10 @@ def access(environ: Mapping[str, str]) -> None:
     """Make the roles of readers and grant them what they may read. Raises AccessError."""
     import click
 
-    from b2chat_pipeline.ingest.bookkeeping import Work, stopping
     from b2chat_pipeline.warehouse.access import ANALYST, MANAGER, grant_access
-    from b2chat_pipeline.warehouse.connection import connect
 
-    work = Work("the granting", again="run `b2chat db access` again")
-    with (
-        open_warehouse(environ) as storage,
-        connect(warehouse_url(storage), purpose="access") as connection,
-        stopping(work, connection),
-    ):
+    work, again = "the granting", "run `b2chat db access` again"
+    with connected_warehouse(environ, purpose="access", work=work, again=again) as (_, connection):
         grant_access(connection)
     click.echo(f"{ANALYST} reads schema analytics; {MANAGER} reads the unmasked tables of schema public as well.")
 
@@ -138,17 +156,11 @@ def retain(environ: Mapping[str, str], *, dry_run: bool) -> None:
     """
     import click
 
-    from b2chat_pipeline.ingest.bookkeeping import Work, stopping
     from b2chat_pipeline.warehouse.accounts import stored_settings
-    from b2chat_pipeline.warehouse.connection import connect
     from b2chat_pipeline.warehouse.retention import retain_raw_pages
 
-    work = Work("the retention of raw pages", again="run `b2chat db retain` again")
-    with (
-        open_warehouse(environ) as warehouse,
-        connect(warehouse_url(warehouse), purpose="retention") as connection,
-        stopping(work, connection),
-    ):
+    work, again = "the retention of raw pages", "run `b2chat db retain` again"
+    with connected_warehouse(environ, purpose="retention", work=work, again=again) as (warehouse, connection):
         keep = read_raw_retention(environ, stored_settings(connection))
         done = retain_raw_pages(connection, keep=keep, now=datetime.now(UTC), dry_run=dry_run)
     click.echo(f"Raw pages in {warehouse_place(warehouse)}.")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from b2chat_pipeline.commands.databases import open_warehouse
+from b2chat_pipeline.commands.databases import connected_warehouse
 from b2chat_pipeline.commands.span import read_day
 from b2chat_pipeline.settings import SettingsError, read_account
 
@@ -26,23 +26,16 @@ def explain(environ: Mapping[str, str], *, mart: str, key: str, day: str) -> boo
     """Print what is behind a row of a mart; whether the chats make that row. Raises ModelError and SettingsError."""
     from rich.console import Console
 
-    from b2chat_pipeline.ingest.bookkeeping import Work, stopping
     from b2chat_pipeline.transform.explain import explain as run
     from b2chat_pipeline.transform.project import models_folder, read_project
     from b2chat_pipeline.transform.target import Target
     from b2chat_pipeline.warehouse.accounts import require_zone
-    from b2chat_pipeline.warehouse.connection import connect
-    from b2chat_pipeline.warehouse.location import warehouse_url
 
     account = read_account(environ)
     target = Target(read_project(models_folder()), {"time_zone": account.zone.key})
     asked, of_day = _key(key), read_day(account, day)
-    work = Work("the explanation", again="run this again")
-    with (
-        open_warehouse(environ) as storage,
-        connect(warehouse_url(storage), purpose="explain") as connection,
-        stopping(work, connection),
-    ):
+    work, again = "the explanation", "run this again"
+    with connected_warehouse(environ, purpose="explain", work=work, again=again) as (_, connection):
         require_zone(connection, account.zone.key)
         explanation = run(connection, target, mart, asked, of_day)
     # As wide as it needs to be where nobody watches: an id cut in two is of no use.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from b2chat_pipeline.commands.databases import open_warehouse
+from b2chat_pipeline.commands.databases import connected_warehouse
 from b2chat_pipeline.settings import OperatorError, Storage, read_account
 from b2chat_pipeline.warehouse.location import warehouse_place, warehouse_url
 
@@ -97,16 +97,9 @@ def _connected(environ: Mapping[str, str]) -> "Iterator[tuple[Storage, Connectio
     """Where the warehouse is, and a connection to it. Raises WarehouseUnavailableError, and
     WarehouseStoppedError where PostgreSQL goes away.
     """
-    from b2chat_pipeline.ingest.bookkeeping import Work, stopping
-    from b2chat_pipeline.warehouse.connection import connect
-
-    work = Work("the look into the quarantine", again="run this again")
-    with (
-        open_warehouse(environ) as warehouse,
-        connect(warehouse_url(warehouse), purpose="quarantine") as connection,
-        stopping(work, connection),
-    ):
-        yield warehouse, connection
+    work, again = "the look into the quarantine", "run this again"
+    with connected_warehouse(environ, purpose="quarantine", work=work, again=again) as connected:
+        yield connected
 
 
 def _say_none_is_open(warehouse: Storage) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from b2chat_pipeline.commands.databases import open_warehouse
+from b2chat_pipeline.commands.databases import connected_warehouse
 from b2chat_pipeline.commands.span import read_days
 from b2chat_pipeline.settings import read_account
 
@@ -21,19 +21,12 @@ def what_if(environ: Mapping[str, str], *, clock: str, seconds: int, start: str,
     from rich.console import Console
     from rich.table import Table
 
-    from b2chat_pipeline.ingest.bookkeeping import Work, stopping
     from b2chat_pipeline.transform.target import Days
     from b2chat_pipeline.transform.what_if import what_if as run
-    from b2chat_pipeline.warehouse.connection import connect
-    from b2chat_pipeline.warehouse.location import warehouse_url
 
     days = Days(*read_days(read_account(environ), start, end))
-    work = Work("the count", again="run this again")
-    with (
-        open_warehouse(environ) as storage,
-        connect(warehouse_url(storage), purpose="what-if") as connection,
-        stopping(work, connection),
-    ):
+    work, again = "the count", "run this again"
+    with connected_warehouse(environ, purpose="what-if", work=work, again=again) as (_, connection):
         reported, supposed = run(connection, clock, seconds, days)
     table = Table(title=f"{clock}, chats created {days}")
     for place, heading in enumerate(("target", "met", "missed", "still open", "not judged", "attainment")):
