@@ -44,7 +44,8 @@ _FULL_READS = """
           from sync_logs where entity_type = %s and operation = 'full'
     )
     select max(completed), count(*) filter (where failed), max(started_at) filter (where failed)
-      from reads, lateral (select error_message is not null and started_at > coalesce(completed, '-infinity') as failed)
+      from reads
+     cross join lateral (select error_message is not null and started_at > coalesce(completed, '-infinity')) as told (failed)
 """
 
 
