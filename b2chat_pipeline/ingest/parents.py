@@ -5,7 +5,7 @@ refer to them; changes to stored rows come last in the transaction, because many
 for each other through the whole load. Both steps work on the same staged rows.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import LiteralString, NamedTuple
 
@@ -128,8 +128,8 @@ def _update(write: DayWrite, entity: str, statement: LiteralString, told: Mappin
             counts.unchanged += 1
 
 
-def _insert(write: DayWrite, entity: str, rows: Sequence[NamedTuple], told: Mapping[str, Mentioned]) -> dict[str, str]:
-    """Stage the rows, insert those that are not stored, and return the ids of all by their keys."""
+def _insert(write: DayWrite, entity: str, rows: Sequence[NamedTuple], told: Mapping[str, Mentioned]) -> None:
+    """Stage the rows, and insert those that are not stored."""
     key = _KEYS[entity]
     if rows:
         stage_rows(write.connection, entity, rows)
@@ -137,7 +137,10 @@ def _insert(write: DayWrite, entity: str, rows: Sequence[NamedTuple], told: Mapp
         write.inserted[entity] = insert_staged(write.connection, entity, rows[0]._fields, key)
     for inserted in write.inserted[entity]:
         write.tally[entity, told[inserted].hour].inserted += 1
-    return stored_ids(write.connection, entity, key, told)
+
+
+def _ids(write: DayWrite, entity: str, keys: Collection[str]) -> dict[str, str]:
+    return stored_ids(write.connection, entity, _KEYS[entity], keys)
 
 
 def _insert_departments(write: DayWrite) -> dict[str, str]:
@@ -160,7 +163,8 @@ def _insert_departments(write: DayWrite) -> dict[str, str]:
                 last_sync_at=write.synced_at,
             )
         )
-    return _insert(write, "departments", rows, told)
+    _insert(write, "departments", rows, told)
+    return _ids(write, "departments", told)
 
 
 def _department_codes(write: DayWrite) -> dict[str, str]:
@@ -183,31 +187,30 @@ def _insert_agents(write: DayWrite, departments: Mapping[str, str]) -> dict[str,
         )
         for username, told in sorted(write.batch.agents.items())
     ]
-    return _insert(write, "agents", rows, write.batch.agents)
+    _insert(write, "agents", rows, write.batch.agents)
+    return _ids(write, "agents", write.batch.agents)
 
 
 def _insert_contacts(write: DayWrite) -> dict[str, str]:
     """Most contacts of most batches are stored and the same: only the others are worth a row."""
     told = write.batch.contacts
-    stored = {row[0]: _StoredContact(*row[1:]) for row in write.connection.execute(_STORED_CONTACTS, (list(told),))}
+    stored = write.connection.execute(_STORED_CONTACTS, (list(told),)).fetchall()
+    ids = {key: contact_id for key, contact_id, *_ in stored}
+    same = {key for key, _, *columns in stored if not _is_news(told[key], *columns)}
     rows = [
         stub_row(contact.stub, read_at=contact.told_by.read_at, seen_at=contact.seen_at, synced_at=write.synced_at)
         for key, contact in sorted(told.items())
-        if key not in stored or _is_news(contact, stored[key])
+        if key not in same
     ]
-    return _insert(write, "contacts", rows, told)
+    _insert(write, "contacts", rows, told)
+    return ids | _ids(write, "contacts", told.keys() - ids.keys())
 
 
-_STORED_CONTACTS = "select b2chat_id, is_full, row_hash, last_seen_at from contacts where b2chat_id = any(%b)"
+_STORED_CONTACTS = "select b2chat_id, id, last_seen_at, row_hash, is_full from contacts where b2chat_id = any(%b)"
 
 
-class _StoredContact(NamedTuple):
-    is_full: bool
-    row_hash: bytes
-    last_seen_at: datetime | None
-
-
-def _is_news(told: ContactTold, stored: _StoredContact) -> bool:
-    if stored.last_seen_at is None or told.seen_at > stored.last_seen_at:
+def _is_news(told: ContactTold, last_seen_at: datetime | None, row_hash: bytes, is_full: bool) -> bool:  # noqa: FBT001
+    """Whether a contact is told otherwise than its row has it; a short form tells a full row nothing."""
+    if last_seen_at is None or told.seen_at > last_seen_at:
         return True
-    return not stored.is_full and stored.row_hash != stub_hash(told.stub)
+    return not is_full and row_hash != stub_hash(told.stub)

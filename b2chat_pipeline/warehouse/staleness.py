@@ -45,7 +45,8 @@ _FULL_READS = """
     )
     select max(completed), count(*) filter (where failed), max(started_at) filter (where failed)
       from reads
-     cross join lateral (select error_message is not null and started_at > coalesce(completed, '-infinity')) as told (failed)
+     cross join lateral
+           (select error_message is not null and started_at > coalesce(completed, '-infinity')) as told (failed)
 """
 
 
