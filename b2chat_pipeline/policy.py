@@ -253,6 +253,17 @@ def full_read_due_at(reads: FullReads) -> datetime | None:
     return max(due, default=None)
 
 
+# How long days wait whose build failed before they are built again; twice as long after each further failure.
+BUILD_PAUSE = timedelta(minutes=1)
+LONGEST_BUILD_PAUSE = timedelta(hours=6)
+
+
+def build_again_at(failed: datetime, *, attempt: int) -> datetime:
+    """When days are to be built again whose build has failed so many times in a row, the last time then."""
+    # The power is bounded, since the number of failures is not.
+    return failed + min(BUILD_PAUSE * 2.0 ** min(attempt - 1, 10), LONGEST_BUILD_PAUSE)
+
+
 def consecutive(days: Sequence[date], *, most: int, apart: int = 1) -> list[tuple[date, date]]:
     """Days as ranges (first, last) of at most so many, in order of time; a range goes on where the next is so near."""
     ranges: list[tuple[date, date]] = []

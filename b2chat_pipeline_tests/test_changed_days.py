@@ -12,8 +12,12 @@ from b2chat_pipeline.automation.models import CHANGED_DAYS
 from b2chat_pipeline.b2chat.contract import CHATS
 from b2chat_pipeline.definitions import build_definitions
 from b2chat_pipeline.resources import WarehouseResource
-from b2chat_pipeline.simulator import World, vanished_record
+from b2chat_pipeline.simulator import World, mutated_records, vanished_record
 from b2chat_pipeline.simulator.expectation import expected
+from b2chat_pipeline.transform.project import models_folder, read_project
+from b2chat_pipeline.transform.run import run
+from b2chat_pipeline.transform.target import Days, Target
+from b2chat_pipeline.warehouse.connection import connect
 from b2chat_pipeline_tests.dagster_support import account_environment
 from b2chat_pipeline_tests.loading_support import Pipeline, all_loaded, hours_between, running_pipeline
 
@@ -101,3 +105,40 @@ def test_a_chat_soft_deleted_for_its_absence_changes_its_day(pipeline: Pipeline)
     load(pipeline, MONDAY, TUESDAY)
 
     assert (after_one, sensor.look()) == ([], [("2025-03-03", "2025-03-03")])
+
+
+def test_a_chat_told_with_another_time_of_creation_changes_the_day_it_left_too(pipeline: Pipeline) -> None:
+    pipeline.simulator.clock.advance(timedelta(days=90))
+    sensor = Sensor()
+    load(pipeline, MONDAY, SUNDAY)
+    sensor.look()
+    build_chat_metrics(pipeline)
+    moved = min(expected(WORLD, NOW, first=MONDAY, last=MONDAY).chats)
+    later = {"created_at": f"{SUNDAY} 23:59:59", "opened_at": f"{SUNDAY} 23:59:59"}
+    pipeline.simulator.faults.add(mutated_records(lambda it: it | later if it["chat_id"] == moved else it))
+    load(pipeline, MONDAY, SUNDAY)
+
+    asked_for = sensor.look()
+    build_chat_metrics(
+        pipeline, *(Days(date.fromisoformat(first), date.fromisoformat(last)) for first, last in asked_for)
+    )
+
+    assert asked_for == [("2025-03-03", "2025-03-03"), ("2025-03-09", "2025-03-09")]
+    assert days_of(pipeline, moved) == [SUNDAY]
+
+
+def build_chat_metrics(pipeline: Pipeline, *asked_for: Days) -> None:
+    """Build what tells the day of each chat: all days, or those asked for."""
+    project = read_project(models_folder())
+    target = Target(project, {"time_zone": WORLD.zone.key})
+    with connect(pipeline.url, purpose="build") as connection:
+        for days in asked_for or [None]:
+            outcomes = run(connection, target, {"chat_metrics", *project.ancestors("chat_metrics")}, days)
+            assert [it.problem for it in outcomes if it.problem] == []
+
+
+def days_of(pipeline: Pipeline, key: str) -> list[date]:
+    """The days on which a chat was built."""
+    query = "select m.created_day from analytics.chat_metrics m join chats c on c.id = m.chat_id where c.b2chat_id = %s"
+    with connect(pipeline.url, purpose="compare") as connection:
+        return [row[0] for row in connection.execute(query.encode(), (key,))]

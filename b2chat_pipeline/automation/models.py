@@ -1,18 +1,20 @@
 """When the SQL models are built: the days that loads have changed, at once; what crosses days, nightly.
 
-Here belong the two jobs, the sensor and the schedule. Not here: which days changed (`warehouse/changes.py`).
+Here belong the two jobs, the sensor and the schedule. Not here: which days changed (`warehouse/changes.py`), which have
+to be built again because their build failed (`builds.py`).
 """
 
 import json
 import os
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from b2chat_pipeline.assets.models import DAYS_PER_RUN
+from b2chat_pipeline.automation.builds import Builds, read_builds
 from b2chat_pipeline.automation.rereads import UNFINISHED
 from b2chat_pipeline.policy import consecutive
 from b2chat_pipeline.resources import WarehouseResource
@@ -46,20 +48,28 @@ def is_nightly(project: Project, model: Model) -> bool:
 
 @dataclass(frozen=True)
 class _Cursor:
-    """The syncs that have been looked at: all that ended before `since`, and of later ones the `seen`."""
+    """The syncs that have been looked at: all that ended before `since`, and of later ones the `seen`; and when the
+    oldest build was asked for that may still have to be asked for again.
+    """
 
     since: datetime = _BEGINNING
     seen: frozenset[str] = frozenset()
+    builds_since: datetime = _BEGINNING
 
     @staticmethod
     def read(text: str | None) -> "_Cursor":
         if not text:
             return _Cursor()
         told = json.loads(text)
-        return _Cursor(datetime.fromisoformat(told["since"]), frozenset(told["seen"]))
+        return _Cursor(
+            datetime.fromisoformat(told["since"]),
+            frozenset(told["seen"]),
+            datetime.fromisoformat(told.get("builds_since", _BEGINNING.isoformat())),
+        )
 
     def text(self) -> str:
-        return json.dumps({"since": self.since.isoformat(), "seen": sorted(self.seen)})
+        times = {"since": self.since.isoformat(), "builds_since": self.builds_since.isoformat()}
+        return json.dumps({**times, "seen": sorted(self.seen)})
 
 
 def model_jobs(project: Project) -> list["UnresolvedAssetJobDefinition"]:
@@ -69,11 +79,13 @@ def model_jobs(project: Project) -> list["UnresolvedAssetJobDefinition"]:
 
 def _job(project: Project, *, nightly: bool) -> "UnresolvedAssetJobDefinition":
     names = [model.name for model in project.models.values() if is_nightly(project, model) == nightly]
+    # The sensor asks again for days whose build failed.
+    retries = {} if nightly else {"dagster/max_retries": "0"}
     return dg.define_asset_job(
         NIGHTLY if nightly else CHANGED_DAYS,
         selection=dg.AssetSelection.assets(*names),
         description="Builds the models that cross days." if nightly else "Builds the models of the days asked for.",
-        tags={BUILD_TAG: "true"},
+        tags={BUILD_TAG: "true", **retries},
     )
 
 
@@ -92,15 +104,19 @@ def changed_days_sensor(project: Project, jobs: Sequence["UnresolvedAssetJobDefi
     ) -> dg.SensorResult | dg.SkipReason:
         try:
             account = read_account(os.environ)
-            look = _look(warehouse, _Cursor.read(context.cursor), account, list(project.models))
+            cursor = _Cursor.read(context.cursor)
+            look = _look(warehouse, cursor, account, list(project.models))
         except OperatorError as error:
             return dg.SkipReason(str(error))
-        requests = _of_days(look.days)
+        builds = read_builds(context.instance, CHANGED_DAYS, since=cursor.builds_since)
+        again = [day for day in builds.due(datetime.now(UTC)) if day >= account.first_day]
+        requests = _of_days({*look.days, *again}, builds)
         if not requests and look.missing and _builds_are_done(context.instance):
             nightly = {name for name in look.missing if is_nightly(project, project.models[name])}
-            requests = _of_new_models(look.missing, account, nightly=nightly == look.missing)
-        reason = None if requests else "No sync has changed a day since the last look."
-        return dg.SensorResult(run_requests=requests, skip_reason=reason, cursor=look.cursor.text())
+            requests = _of_new_models(look.missing, account, builds, nightly=nightly == look.missing)
+        reason = None if requests else " ".join(["No sync has changed a day since the last look.", *builds.waiting()])
+        cursor = replace(look.cursor, builds_since=builds.since or cursor.builds_since)
+        return dg.SensorResult(run_requests=requests, skip_reason=reason, cursor=cursor.text())
 
     return days_that_changed
 
@@ -127,7 +143,7 @@ def _look(warehouse: WarehouseResource, cursor: _Cursor, account: Account, model
         missing = frozenset(missing_in(connection, SCHEMA, models))
     if new:
         since = max(cursor.since, max(sync.completed_at for sync in closed) - _LATE)
-        cursor = _Cursor(since, frozenset(sync.id for sync in closed if sync.completed_at >= since))
+        cursor = replace(cursor, since=since, seen=frozenset(it.id for it in closed if it.completed_at >= since))
     return _Look([day for day in days if day >= account.first_day], missing, cursor)
 
 
@@ -140,29 +156,24 @@ def _builds_are_done(instance: dg.DagsterInstance) -> bool:
     return of_days[0] > 0 and of_days[1] == 0
 
 
-def _of_days(days: Sequence[date], *, key: str | None = None) -> list[dg.RunRequest]:
+def _of_days(days: Iterable[date], builds: Builds, *, key: str | None = None) -> list[dg.RunRequest]:
     """Runs over some days. The cursor knows what was asked for; a key keeps from asking again where it does not."""
     return [
         dg.RunRequest(
-            run_key=key and f"{key}: {first}..{last}",
-            job_name=CHANGED_DAYS,
-            tags={
-                "dagster/asset_partition_range_start": first.isoformat(),
-                "dagster/asset_partition_range_end": last.isoformat(),
-            },
+            run_key=key and f"{key}: {first}..{last}", job_name=CHANGED_DAYS, tags=builds.tags_of_next(first, last)
         )
-        for first, last in consecutive(days, most=DAYS_PER_RUN, apart=NEAR)
+        for first, last in consecutive(list(days), most=DAYS_PER_RUN, apart=NEAR)
     ]
 
 
-def _of_new_models(missing: Collection[str], account: Account, *, nightly: bool) -> list[dg.RunRequest]:
+def _of_new_models(missing: Collection[str], account: Account, builds: Builds, *, nightly: bool) -> list[dg.RunRequest]:
     """Runs that build models for the first time: of days, for all days. The same models are asked for once."""
     key = f"new models {', '.join(sorted(missing))}"
     if nightly:
         return [dg.RunRequest(run_key=key, job_name=NIGHTLY)]
     today = datetime.now(account.zone).date()
     days = [account.first_day + timedelta(days=number) for number in range((today - account.first_day).days + 1)]
-    return _of_days(days, key=key)
+    return _of_days(days, builds, key=key)
 
 
 def nightly_schedule(account: Account) -> dg.ScheduleDefinition:
