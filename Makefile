@@ -61,6 +61,7 @@ docs: $(INSTALLED) ## Write the generated parts of the documentation.
 	$(BIN)/python -m b2chat_pipeline.warehouse.documentation > docs/data_dictionary.md
 	$(BIN)/python -m b2chat_pipeline.assets.columns
 	$(BIN)/python -m b2chat_pipeline.assets.lineage
+	$(BIN)/python -m b2chat_pipeline.transform.calls
 	$(BIN)/python -c 'from b2chat_pipeline.settings import env_example; print(env_example(), end="")' > .env.example
 
 bench: $(INSTALLED) ## How fast and how small the load is, as ratios: make bench ARGS="--rounds 1 --only loads"

@@ -1,22 +1,27 @@
 """The sensor that has the days built which loads have changed."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import dagster as dg
 import pytest
+from psycopg import Connection
 
-from b2chat_pipeline.automation.models import CHANGED_DAYS
+from b2chat_pipeline.automation.models import CHANGED_DAYS, is_nightly
 from b2chat_pipeline.b2chat.contract import CHATS
 from b2chat_pipeline.definitions import build_definitions
 from b2chat_pipeline.resources import WarehouseResource
 from b2chat_pipeline.simulator import World, mutated_records, vanished_record
 from b2chat_pipeline.simulator.expectation import expected
+from b2chat_pipeline.transform.build import build
+from b2chat_pipeline.transform.models import Project
 from b2chat_pipeline.transform.project import models_folder, read_project
-from b2chat_pipeline.transform.run import run
-from b2chat_pipeline.transform.target import Days, Target
+from b2chat_pipeline.transform.run import ensure_schema
+from b2chat_pipeline.transform.target import SCHEMA, Days, Target
 from b2chat_pipeline.warehouse.connection import connect
 from b2chat_pipeline_tests.dagster_support import account_environment
 from b2chat_pipeline_tests.loading_support import Pipeline, all_loaded, hours_between, running_pipeline
@@ -107,38 +112,66 @@ def test_a_chat_soft_deleted_for_its_absence_changes_its_day(pipeline: Pipeline)
     assert (after_one, sensor.look()) == ([], [("2025-03-03", "2025-03-03")])
 
 
-def test_a_chat_told_with_another_time_of_creation_changes_the_day_it_left_too(pipeline: Pipeline) -> None:
-    pipeline.simulator.clock.advance(timedelta(days=90))
-    sensor = Sensor()
-    load(pipeline, MONDAY, SUNDAY)
-    sensor.look()
-    build_chat_metrics(pipeline)
-    moved = min(expected(WORLD, NOW, first=MONDAY, last=MONDAY).chats)
+@pytest.mark.any_postgres
+def test_days_built_as_they_are_asked_for_equal_a_build_of_everything(pipeline: Pipeline) -> None:
+    told = list(expected(WORLD, NOW, first=MONDAY, last=MONDAY).chats)
+    gone, moved = told[0], told[1]
     later = {"created_at": f"{SUNDAY} 23:59:59", "opened_at": f"{SUNDAY} 23:59:59"}
-    pipeline.simulator.faults.add(mutated_records(lambda it: it | later if it["chat_id"] == moved else it))
-    load(pipeline, MONDAY, SUNDAY)
+    sensor, days_of_moved = Sensor(), []
+    with built_by_days(pipeline) as models:
+        for wait in (timedelta(), timedelta(days=1), timedelta(days=90)):
+            pipeline.simulator.clock.advance(wait)
+            load(pipeline, MONDAY, SUNDAY)
+            models.build(sensor.look())
+        pipeline.simulator.faults.add(vanished_record(gone))
+        pipeline.simulator.faults.add(mutated_records(lambda it: it | later if it["chat_id"] == moved else it))
+        for _ in range(2):
+            load(pipeline, MONDAY, SUNDAY)
+            asked_for = sensor.look()
+            models.build(asked_for)
+            days_of_moved.append(asked_for)
+        pipeline.simulator.faults.clear()
+        load(pipeline, MONDAY, SUNDAY)
+        models.build(sensor.look())
+        by_days = models.rows()
+        models.build([])
 
-    asked_for = sensor.look()
-    build_chat_metrics(
-        pipeline, *(Days(date.fromisoformat(first), date.fromisoformat(last)) for first, last in asked_for)
-    )
+        assert days_of_moved == [
+            [("2025-03-03", "2025-03-03"), ("2025-03-09", "2025-03-09")],
+            [("2025-03-03", "2025-03-03")],
+        ]
+        assert len(by_days) >= 14
+        assert by_days == models.rows()
 
-    assert asked_for == [("2025-03-03", "2025-03-03"), ("2025-03-09", "2025-03-09")]
-    assert days_of(pipeline, moved) == [SUNDAY]
+
+@dataclass(frozen=True)
+class ByDays:
+    """The models by day of an account, with what they are built from."""
+
+    connection: Connection
+    project: Project
+
+    def build(self, asked_for: Sequence[tuple[str, str]]) -> None:
+        """Build the days from the first to the last of each run asked for; all days where none is."""
+        target = Target(self.project, {"time_zone": WORLD.zone.key})
+        spans = [Days(*map(date.fromisoformat, span)) for span in asked_for] or [None]
+        for model in self.project.models.values():
+            if not is_nightly(self.project, model):
+                for days in spans:
+                    build(self.connection, target, model, days)
+
+    def rows(self) -> dict[str, list[str]]:
+        """The rows of each model that is built by day."""
+        names = [name for name, model in self.project.models.items() if model.day_column]
+        return {
+            name: sorted(map(repr, self.connection.execute(f"select * from analytics.{name}".encode())))  # noqa: S608
+            for name in names
+        }
 
 
-def build_chat_metrics(pipeline: Pipeline, *asked_for: Days) -> None:
-    """Build what tells the day of each chat: all days, or those asked for."""
-    project = read_project(models_folder())
-    target = Target(project, {"time_zone": WORLD.zone.key})
+@contextmanager
+def built_by_days(pipeline: Pipeline) -> Iterator[ByDays]:
+    """The models over the account's tables, none of them built."""
     with connect(pipeline.url, purpose="build") as connection:
-        for days in asked_for or [None]:
-            outcomes = run(connection, target, {"chat_metrics", *project.ancestors("chat_metrics")}, days)
-            assert [it.problem for it in outcomes if it.problem] == []
-
-
-def days_of(pipeline: Pipeline, key: str) -> list[date]:
-    """The days on which a chat was built."""
-    query = "select m.created_day from analytics.chat_metrics m join chats c on c.id = m.chat_id where c.b2chat_id = %s"
-    with connect(pipeline.url, purpose="compare") as connection:
-        return [row[0] for row in connection.execute(query.encode(), (key,))]
+        ensure_schema(connection, SCHEMA)
+        yield ByDays(connection, read_project(models_folder()))

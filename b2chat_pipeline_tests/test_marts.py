@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -12,7 +13,7 @@ from psycopg import Connection
 from b2chat_pipeline.simulator import FLAT_WEEK, World
 from b2chat_pipeline.transform.build import build as build_model
 from b2chat_pipeline.transform.project import models_folder, read_project
-from b2chat_pipeline.transform.run import ensure_schema
+from b2chat_pipeline.transform.run import ensure_schema, run
 from b2chat_pipeline.transform.target import SCHEMA, Days, Target
 from b2chat_pipeline.warehouse.connection import connect
 from b2chat_pipeline_tests.loading_support import all_loaded, running_pipeline
@@ -21,6 +22,7 @@ from b2chat_pipeline_tests.mart_reference.promises import CALM, sla_breaches_if_
 from b2chat_pipeline_tests.mart_support import (
     BOGOTA,
     FIRST,
+    LAST,
     UNTIL_APRIL,
     VARIABLES,
     Warehouse,
@@ -111,6 +113,34 @@ def test_days_built_again_after_a_change_equal_a_build_of_everything(warehouse: 
     assert len(by_day) >= 14
     for name in by_day:
         assert sorted(map(repr, again[name])) == sorted(map(repr, whole[name])), name
+
+
+@pytest.mark.any_postgres
+def test_builds_side_by_side_let_nobody_see_less_than_whole_tables(warehouse: Warehouse) -> None:
+    by_day = [name for name, model in warehouse.project.models.items() if model.day_column]
+    spans = [Days(FIRST, FIRST + timedelta(days=5)), Days(FIRST + timedelta(days=3), LAST)]
+    counts = " union all ".join(f"select count(*) from analytics.{name}" for name in by_day)  # noqa: S608
+
+    def build_days(days: Days) -> list[str]:
+        with connect(warehouse.url, purpose="build") as connection:
+            outcomes = run(connection, Target(warehouse.project, VARIABLES), by_day, days)
+            return [it.problem for it in outcomes if not it.stands]
+
+    with (
+        connect(warehouse.url, purpose="long query") as slow,
+        connect(warehouse.url, purpose="many queries") as quick,
+        ThreadPoolExecutor(2) as threads,
+    ):
+        slow.execute("begin isolation level repeatable read")
+        before = table_rows(slow, counts)
+        building = [threads.submit(build_days, days) for days in spans]
+        seen = [table_rows(quick, counts)]
+        while not all(future.done() for future in building):
+            seen.append(table_rows(quick, counts))
+        seen.append(table_rows(slow, counts))
+
+    assert [future.result() for future in building] == [[], []]
+    assert all(told == before for told in seen)
 
 
 def test_a_day_whose_chats_are_all_gone_is_empty_in_every_mart_by_day(warehouse: Warehouse) -> None:

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from b2chat_pipeline.transform.models import ProjectError
+from b2chat_pipeline.transform.calls import FILE, Call, calls_of, calls_of_project
+from b2chat_pipeline.transform.models import Place, ProjectError
+from b2chat_pipeline.transform.project import models_folder, read_project
 from b2chat_pipeline_tests.models_support import FILES, project_of, schema_of
 
 NO_SCHEMA = {"models/top.sql": "select 1 as one"}
@@ -115,3 +117,20 @@ def test_a_circle_of_models_is_named_with_one_of_its_places(tmp_path: Path) -> N
     sentence = refused(tmp_path, files)
 
     assert re.match(r"sql/models/(a.sql:2|b.sql:1): models read each other in a circle: ", sentence)
+
+
+def test_the_file_of_calls_is_what_the_templates_say() -> None:
+    told = calls_of_project(read_project(models_folder()))
+
+    assert FILE.read_text() == told, "run `python -m b2chat_pipeline.transform.calls`"
+
+
+def test_the_calls_of_a_text_that_was_changed_are_those_of_the_new_one() -> None:
+    file = Path("models/daily.sql")
+    text = next(model.text for model in read_project(models_folder()).models.values() if len(model.refs) == 1)
+
+    (added,) = [
+        call for call in calls_of(file, f"{text}\n{{{{ ref('another') }}}}") if call not in calls_of(file, text)
+    ]
+
+    assert added == Call("ref", ("another",), {}, Place(file, text.count("\n") + 2))

@@ -5,13 +5,12 @@ Here belongs what each of the four means; the same as in dbt. Not here: running 
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, get_args
 
+from b2chat_pipeline.transform.calls import Call
 from b2chat_pipeline.transform.models import DataTest, Place, ProjectError, Severity
 from b2chat_pipeline.transform.schema_files import Entry
-from b2chat_pipeline.transform.templates import Call, calls_of
 
 _NOT_NULL = "select * from {model} judged where {column} is null"
 # Of some days, those keys are counted in all rows.
@@ -24,6 +23,7 @@ _RELATIONSHIPS = (
     "select * from {model} child where {column} is not null and not exists"
     " (select from {to} parent where parent.{field} = child.{column})"
 )
+_PARENT = re.compile(r"""(ref|source)\(\s*['"](\w+)['"](?:\s*,\s*['"](\w+)['"])?\s*\)""")
 _KINDS = MappingProxyType(
     {
         "not_null": (_NOT_NULL, "{column} is told."),
@@ -51,19 +51,19 @@ def _test(model: str, column: str, told: object, place: Place) -> tuple[DataTest
         raise ProjectError(place, f"there is no test {kind}: use {', '.join(_KINDS)}, or write one in tests/.")
     if not column:
         raise ProjectError(options.place, f"a test {kind} of a whole model needs column_name among its arguments.")
-    text, description = _KINDS[kind]
+    template, description = _KINDS[kind]
     severity = options.entry("config").only("severity").optional_text("severity").lower() or "error"
     if severity not in get_args(Severity):
         raise ProjectError(options.place, f"severity must be one of {', '.join(get_args(Severity))}.")
     values = {"model": f"{{{{ ref('{model}') }}}}", "column": column, **_arguments(kind, arguments, options.place)}
-    beside = _calls(values.get("to", ""), options.place)
+    beside = [_parent(arguments["to"], options.place)] if "to" in values else []
     test = DataTest(
         name=options.optional_text("name") or _name(kind, model, column),
         model=model,
         subject=model,
         description=options.optional_text("description") or description.format(**values | arguments),
         severity=severity,  # type: ignore[arg-type]
-        text=text.format(**values),
+        text=template.format(**values),
         place=options.place,
         reads=frozenset({model, *(call.arguments[0] for call in beside if call.name == "ref")}),
     )
@@ -97,9 +97,13 @@ def _arguments(kind: str, arguments: Mapping[str, Any], place: Place) -> dict[st
     return {}
 
 
-def _calls(template: str, place: Place) -> list[Call]:
-    """What a part of a test calls; the line is that of the schema file."""
-    return [replace(call, place=place) for call in calls_of(place.file, template)] if template else []
+def _parent(told: object, place: Place) -> Call:
+    """The call that names the table whose rows a relationship leads to."""
+    found = _PARENT.fullmatch(str(told))
+    if found is None:
+        raise ProjectError(place, "to must be such as ref('chat_metrics'), or source('b2chat', 'agents').")
+    name, *arguments = found.groups()
+    return Call(name, tuple(it for it in arguments if it is not None), {}, place)
 
 
 def _literal(value: object) -> str:

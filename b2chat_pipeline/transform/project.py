@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from b2chat_pipeline.settings import SettingsError
+from b2chat_pipeline.transform.calls import Call, calls_of
 from b2chat_pipeline.transform.cells import check_cells, read_cells
 from b2chat_pipeline.transform.data_tests import generic_tests
 from b2chat_pipeline.transform.models import (
@@ -27,7 +28,6 @@ from b2chat_pipeline.transform.models import (
 )
 from b2chat_pipeline.transform.schema_files import Entry, read_yaml
 from b2chat_pipeline.transform.shows import check_shows, read_shows
-from b2chat_pipeline.transform.templates import Call, calls_of
 
 FOLDER = "dbt_like_sql"
 _PROJECT_FILE = "dbt_project.yml"

@@ -1,11 +1,11 @@
 """The templates of models and tests: what they call, and the SQL they become.
 
 Here belongs all that knows jinja2. The calls are read from the parsed template, so that what is wrong can be named with
-its line before anything runs; they have to be written with constants for that.
+its line before anything runs; they have to be written with constants for that. Not here: that most of them are known
+without being read (`calls.py`).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,17 +21,11 @@ CALLS = ("config", "ref", "source", "var", "is_incremental")
 _NAMES = {*CALLS, "this"}
 
 
-@dataclass(frozen=True)
-class Call:
-    """One call in a template."""
-
-    name: str
-    arguments: tuple[Any, ...]
-    options: Mapping[str, Any]
-    place: Place
+# The name of what is called, its arguments, its options, and the line.
+Told = tuple[str, list[Any], dict[str, Any], int]
 
 
-def calls_of(file: Path, text: str) -> list[Call]:
+def calls_in(file: Path, text: str) -> list[Told]:
     """The calls of a template, in no special order. Raises ProjectError."""
     from jinja2 import TemplateSyntaxError, nodes
 
@@ -49,21 +43,21 @@ def calls_of(file: Path, text: str) -> list[Call]:
                 f"{name.name} is not known here: use {', '.join(sorted(_NAMES))}, or a name set in this file.",
             )
     calls = (node for node in found if isinstance(node, nodes.Call))
-    return [_call(file, node) for node in calls if isinstance(node.node, nodes.Name) and node.node.name in CALLS]
+    return [_told(file, node) for node in calls if isinstance(node.node, nodes.Name) and node.node.name in CALLS]
 
 
-def _call(file: Path, node: Any) -> Call:  # noqa: ANN401 - jinja2 types its nodes loosely
+def _told(file: Path, node: Any) -> Told:  # noqa: ANN401 - jinja2 types its nodes loosely
     from jinja2 import nodes
 
-    place = Place(file, node.lineno)
     try:
-        arguments = tuple(argument.as_const() for argument in node.args)
+        arguments = [argument.as_const() for argument in node.args]
         options = {option.key: option.value.as_const() for option in node.kwargs}
     except nodes.Impossible:
         raise ProjectError(
-            place, f"{node.node.name} takes constants only: what a file reads must be known before it runs."
+            Place(file, node.lineno),
+            f"{node.node.name} takes constants only: what a file reads must be known before it runs.",
         ) from None
-    return Call(node.node.name, arguments, options, place)
+    return node.node.name, arguments, options, node.lineno
 
 
 def render(text: str, names: Mapping[str, object]) -> str:
