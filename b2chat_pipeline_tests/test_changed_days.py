@@ -154,10 +154,10 @@ class ByDays:
     def build(self, asked_for: Sequence[tuple[str, str]]) -> None:
         """Build the days from the first to the last of each run asked for; all days where none is."""
         target = Target(self.project, {"time_zone": WORLD.zone.key})
-        spans = [Days(*map(date.fromisoformat, span)) for span in asked_for] or [None]
+        spans: list[Days | None] = [Days(*map(date.fromisoformat, span)) for span in asked_for]
         for model in self.project.models.values():
             if not is_nightly(self.project, model):
-                for days in spans:
+                for days in spans or [None]:
                     build(self.connection, target, model, days)
 
     def rows(self) -> dict[str, list[str]]:
