@@ -85,7 +85,19 @@ WRONG = [
     ),
     (SLA.replace("policy: default", "policy: default, valid_from: 2025-01-01"), r"since ever"),
     ("slas: []", r"unknown field `slas`"),
-    ("calendars: [", r"line 2, column 1"),
+    ("calendars: [", r"expected the node content.* in line 1, column 13\."),
+    (f"{SLA}\n{STRICTER}", r"sla is told twice in line 2, column 1\."),
+    (CALENDAR.replace("hours: {", "hours: {monday: [], "), r"monday is told twice"),
+    (CALENDAR.replace("hours:", "closed: [2025-02-30], hours:"), r"day is out of range for month"),
+    (
+        CALENDAR.replace("2025-01-01", "9999-12-31"),
+        r"not in 1970 to 2199 - at `\$\.calendars\.default\[0\]\.valid_from`",
+    ),
+    (SLA[:-1] + ", {policy: a, priority: high, valid_from: 0001-01-01, targets: {pickup: 1}}]", r"not in 1970 to 2199"),
+    (SLA.replace("pickup: 120", "pickup: 2147483648"), r"`int` <= 2147483647 - at `\$\.sla\[0\]\.targets\[\.\.\.\]`"),
+    (r'departments: [{name: "A\0"}]', r"matching regex .* - at `\$\.departments\[0\]\.name`"),
+    ("departments: &all [{name: A, below: *all}]", r"nested too deeply"),
+    (f"departments: {'[' * 500}", r"nested too deeply"),
 ]
 
 

@@ -4,29 +4,45 @@ Here belongs what may stand in it, each wrong place named. Not here: what become
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
+import yaml
 
 from b2chat_pipeline.settings import OperatorError
 
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 Clock = Literal["pickup", "first_response", "resolution"]
-Seconds = Annotated[int, msgspec.Meta(gt=0)]
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+# What PostgreSQL's integers hold, and what its texts do not.
+Seconds = Annotated[int, msgspec.Meta(gt=0, le=2**31 - 1)]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
 CLOCKS: tuple[Clock, ...] = ("pickup", "first_response", "resolution")
 # The calendar of departments that have none of their own, and the policy of chats that no other fits.
 DEFAULT = "default"
 _SPAN = re.compile(r"([01][0-9]|2[0-4]):([0-5][0-9])-([01][0-9]|2[0-4]):([0-5][0-9])")
 _DAY = 24 * 60
+# Of other years some days do not exist in every zone.
+_YEARS = range(1970, 2200)
 
 
 class ConfigurationError(OperatorError):
     """The configuration cannot be used."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses what YAML forbids and PyYAML takes: a key told twice, of which the first would be lost unseen."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002 - as it is called
+        seen: set[object] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value} is told twice", key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
 
 
 class HolidayRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -90,8 +106,16 @@ def read_configuration(file: Path) -> Configuration:
 def parse(text: bytes) -> Configuration:
     """The configuration that a text of YAML tells. Raises ConfigurationError."""
     try:
-        configuration = msgspec.yaml.decode(text, type=Configuration)
-    except msgspec.DecodeError as error:
+        told = yaml.load(text, _Loader)  # noqa: S506 - a safe loader, which only refuses more
+        configuration = msgspec.convert(told, Configuration, builtin_types=(date,))
+    except RecursionError:
+        raise ConfigurationError("It is nested too deeply.") from None
+    except yaml.MarkedYAMLError as error:
+        place = error.problem_mark
+        at = f" in line {place.line + 1}, column {place.column + 1}" if place else ""
+        raise ConfigurationError(f"{error.problem}{at}.") from None
+    except (yaml.YAMLError, msgspec.ValidationError, ValueError) as error:
+        # A ValueError is a date that no calendar has, such as 2025-02-30.
         raise ConfigurationError(f"{' '.join(str(error).split())}.") from None
     calendars = configuration.calendars
     if calendars is not None:
@@ -125,8 +149,14 @@ def _check_calendars(calendars: Mapping[str, Sequence[WeeklyHours]]) -> None:
         if any(earlier.valid_from >= later.valid_from for earlier, later in pairwise(periods)):
             raise _fail(path, "Each valid_from must be later than the one before")
         for number, period in enumerate(periods):
+            _check_year(period.valid_from, f"{path}[{number}].valid_from")
             _check_hours(period.hours, f"{path}[{number}].hours")
             _check_country(period.holidays, f"{path}[{number}].holidays")
+
+
+def _check_year(day: date, path: str) -> None:
+    if day.year not in _YEARS:
+        raise _fail(path, f"{day} is not in {_YEARS[0]} to {_YEARS[-1]}")
 
 
 def _check_hours(hours: Mapping[Weekday, Sequence[str]], path: str) -> None:
@@ -185,6 +215,8 @@ def _check_policies(policies: Sequence[Policy]) -> None:
             raise _fail(f"{path}.targets", "A policy needs a target")
         if owners.setdefault((policy.priority, policy.channel), policy.policy) != policy.policy:
             raise _fail(path, f"{policy.policy!r} is for the same chats as {owners[policy.priority, policy.channel]!r}")
+        if policy.valid_from is not None:
+            _check_year(policy.valid_from, f"{path}.valid_from")
         since = policy.valid_from or date.min
         if policy.policy in newest and since <= newest[policy.policy]:
             raise _fail(f"{path}.valid_from", "Each valid_from of a policy must be later than the one before")
