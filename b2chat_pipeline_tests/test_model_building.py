@@ -191,6 +191,18 @@ def test_builds_of_different_days_do_not_wait_for_each_other(words: Models, data
     assert other_day.stands
 
 
+def test_a_build_of_a_hundred_years_keeps_those_of_each_day_waiting(words: Models, database_url: str) -> None:
+    words.build()
+    words.connection.execute("set lock_timeout = '100ms'")
+    with connect(database_url, purpose="other build") as other, other.transaction():
+        (of_all,) = Models(words.project, other).build(MONDAY, MONDAY.replace(year=MONDAY.year + 100))
+
+        (of_one,) = words.build(TUESDAY)
+
+    assert of_all.stands
+    assert "LockNotAvailable" in of_one.problem
+
+
 def test_a_view_of_somebody_that_would_break_keeps_the_model_as_it_is(words: Models, tmp_path: Path) -> None:
     words.build()
     words.connection.execute("create view public.busy as select day from analytics.daily where words > 1")

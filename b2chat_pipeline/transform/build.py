@@ -34,8 +34,10 @@ from b2chat_pipeline.transform.target import Days, Target
 
 # Seconds that a change of columns waits for those who are reading.
 _PATIENCE = 60
-# Builds of one model take turns; those of different days only with one that makes the relation itself. Readers are not
-# concerned.
+# Builds of one model take turns; those of different days only with one that makes the relation itself, or that builds
+# more days than these: each day held takes a place in the server's table of locks, which has some thousands for
+# everybody. Readers are not concerned.
+_MOST_DAYS_HELD = 1_000
 _HOLD = "select pg_advisory_xact_lock(hashtextextended('b2chat model ' || %s, 0))"
 _HOLD_DAYS = """
     select pg_advisory_xact_lock_shared(hashtextextended('b2chat model ' || %(name)s, 0)),
@@ -82,12 +84,19 @@ class _Building:
         if days is None or not self._stands(told):
             days = self._make(told, days)
         else:
-            self._connection.execute(_HOLD_DAYS, {"name": str(self._relation), "first": days.first, "last": days.last})
+            self._hold(days)
             if not self._stands(told):
                 raise ModelError(f"model {self._model.name} was changed by another build just now: build it again.")
         if self._model.materialized == "view":
             return self._count(), {}
         return self._insert(self._target.sql_of(self._model, days), told, days)
+
+    def _hold(self, days: Days) -> None:
+        """Wait for other builds of these days, and keep them waiting until the transaction ends."""
+        if (days.last - days.first).days >= _MOST_DAYS_HELD:
+            self._connection.execute(_HOLD, (str(self._relation),))
+        else:
+            self._connection.execute(_HOLD_DAYS, {"name": str(self._relation), "first": days.first, "last": days.last})
 
     def _stands(self, told: Mapping[str, str]) -> bool:
         """Whether the relation is there as the files say, so that only its rows are to be replaced."""
