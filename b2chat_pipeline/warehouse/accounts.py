@@ -48,7 +48,8 @@ def user_id(connection: Connection, email: str | None) -> str:
     row = connection.execute("select id from users where email = %s", (email.strip().lower(),)).fetchone()
     if row is None:
         raise UnknownUserError(
-            "the run tag b2chat/user names nobody in users: add the address to B2CHAT_ADMIN_EMAILS and run again."
+            "--user, or the run tag b2chat/user, names nobody in users: add the address to B2CHAT_ADMIN_EMAILS and run"
+            " again."
         )
     return str(row[0])
 
