@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from psycopg import errors
 
 from b2chat_pipeline.cli import cli
+from b2chat_pipeline.settings import SettingsError
 from b2chat_pipeline.warehouse.access import ANALYST, MANAGER
 from b2chat_pipeline.warehouse.connection import connect
 from b2chat_pipeline.warehouse.embedded import embedded_programs
@@ -49,6 +50,40 @@ def test_every_command_of_the_page_works(account: Account, monkeypatch: pytest.M
     assert f"{ANALYST} reads schema analytics" in access
     assert explained.endswith("These chats make exactly this row.\n")
     assert "600 seconds" in supposed
+
+
+@pytest.mark.parametrize("columns", ["80", "300"])
+def test_explain_shows_ids_in_full_however_narrow_the_terminal_is(
+    columns: str, account: Account, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (command,) = (line for line in lines("sh") if " explain " in line)
+    monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+
+    shown = said_by(command, account, monkeypatch, tmp_path)
+
+    with account.connected() as connection:
+        behind = rows(
+            connection,
+            "select b2chat_id from analytics.chat_metrics where provider = 'whatsapp' and created_day = '2026-01-02'"
+            " and chat_id in (select chat_id from analytics.chat_durations where metric = 'first_response')",
+        )
+    assert "…" not in shown
+    # An id that goes on in the next line stands in one column.
+    column = "".join(line.split("│")[1].strip() for line in shown.splitlines() if line.count("│") == 6)
+    assert behind
+    assert [it["b2chat_id"] for it in behind if str(it["b2chat_id"]) not in column] == []
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["''", "provider", "provider=a,provider=b", "'\"provider=a'", "'provider=a\nb'"],
+)
+def test_a_key_that_cannot_be_read_is_said_to_be_none(
+    key: str, account: Account, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with pytest.raises(SettingsError, match="is no key: write COLUMN=VALUE,COLUMN=VALUE, each column once"):
+        said_by(f"explain channel_daily {key} 2026-01-02", account, monkeypatch, tmp_path)
 
 
 def test_explain_shows_no_personal_data(account: Account, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

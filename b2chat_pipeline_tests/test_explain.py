@@ -1,6 +1,8 @@
 """The chats behind a row of a mart are told, and they make that row; what another target had brought."""
 
+import os
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ pytestmark = pytest.mark.any_postgres
 
 PROJECT_OF_MODELS = read_project(models_folder())
 EXPLAINED = sorted(model.name for model in PROJECT_OF_MODELS.models.values() if model.cells)
-CELLS = 20
+CELLS = int(os.environ.get("B2CHAT_TEST_CELLS", "20"))
 # Marts that say themselves of how many chats a row is made.
 COUNTED = {
     "after_hours_daily": "chats",
@@ -35,7 +37,11 @@ COUNTED = {
     "response_histogram": "chats",
     "sla_daily": "chats",
     "survey_daily": "offered",
-}
+} | dict.fromkeys(
+    ["performance_daily", "agent_daily", "alias_daily", "channel_daily", "department_daily", "tag_daily"], "population"
+)
+# Of these durations a chat has one for each of its turns.
+OF_TURNS = {"next_reply", "next_agent_reply"}
 
 
 def cells_of(account: Account, model: Model) -> list[dict[str, Any]]:
@@ -62,19 +68,27 @@ def explained(account: Account, model: Model, *cells: dict[str, Any]) -> list[Ex
         ]
 
 
+def chosen(model: Model, cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Some rows at random, and of each column of the key one in which it is NULL, where there is one."""
+    assert model.cells is not None
+    draw = random.Random(model.name)
+    without = [[cell for cell in cells if cell[column] is None] for column in model.cells.key]
+    return draw.sample(cells, min(CELLS, len(cells))) + [draw.choice(them) for them in without if them]
+
+
 @pytest.mark.parametrize("mart", EXPLAINED)
 def test_the_chats_behind_a_row_make_exactly_that_row(mart: str, account: Account) -> None:
     model = account.target.project.models[mart]
     # Of the heat map, also hours in which nobody wrote are rows.
     cells = [cell for cell in cells_of(account, model) if cell.get("chats") != 0]
-    chosen = random.Random(mart).sample(cells, min(CELLS, len(cells)))
 
-    found = explained(account, model, *chosen)
+    found = explained(account, model, *chosen(model, cells))
 
     assert [it.row for it in found if it.differing] == []
     assert all(it.chats for it in found if it.row.get("max_chats") != 0)
     if mart in COUNTED:
-        assert [len(it.chats) for it in found] == [it.row[COUNTED[mart]] for it in found]
+        counted = [it for it in found if it.row.get("metric") not in OF_TURNS]
+        assert [len(it.chats) for it in counted] == [it.row[COUNTED[mart]] for it in counted]
 
 
 def test_every_mart_tells_its_chats_but_those_that_have_none() -> None:
@@ -124,6 +138,43 @@ def test_a_row_that_is_older_than_its_tables_differs_from_what_they_make(account
 
     assert "mean_seconds" in found.differing
     assert "population" not in found.differing
+
+
+@pytest.mark.parametrize(
+    ("mart", "column", "where"),
+    [
+        (
+            "performance_daily",
+            "value",
+            "chat_id in (select chat_id from chat_dimensions where dimension = :dimension and value = :value)",
+        ),
+        ("department_daily", "department_id", ":department_id is not null and :scope is not null"),
+    ],
+)
+def test_an_entry_that_finds_no_chat_where_a_key_is_null_does_not_make_the_row(
+    mart: str, column: str, where: str, account: Account
+) -> None:
+    model = account.target.project.models[mart]
+    assert model.cells is not None
+    cell = next(it for it in cells_of(account, model) if it[column] is None and it["population"])
+    broken = replace(model, cells=replace(model.cells, where=where))
+    project = replace(account.target.project, models={**account.target.project.models, mart: broken})
+
+    (found,) = explained(replace(account, target=replace(account.target, project=project)), broken, cell)
+
+    assert found.chats == []
+    assert "population" in found.differing
+    assert set(model.cells.key).isdisjoint(found.differing)
+
+
+def test_a_row_without_a_figure_may_have_no_chat(account: Account) -> None:
+    model = account.target.project.models["arrival_heat_map"]
+    cell = next(it for it in cells_of(account, model) if it["chats"] == 0)
+
+    (found,) = explained(account, model, cell)
+
+    assert found.chats == []
+    assert found.differing == []
 
 
 def test_a_page_that_is_not_kept_any_more_is_said_to_be_gone(account: Account) -> None:

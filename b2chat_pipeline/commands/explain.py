@@ -49,12 +49,17 @@ def explain(environ: Mapping[str, str], *, mart: str, key: str, day: str) -> boo
 
 def _key(text: str) -> dict[str, str | None]:
     """The columns of a key; one with a comma in its value is put between quotes. Raises SettingsError."""
-    key: dict[str, str | None] = {}
-    for part in next(csv.reader([text], skipinitialspace=True), []):
-        name, equals, value = part.partition("=")
-        if not equals:
-            raise SettingsError(f"{text!r} is no key: write COLUMN=VALUE,COLUMN=VALUE.")
-        key[name.strip()] = value or None
+    try:
+        parts = [part.partition("=") for part in next(csv.reader([text], skipinitialspace=True, strict=True), [])]
+    except csv.Error:
+        # Quotes that do not close, or a line break outside of them.
+        parts = []
+    key = {name.strip(): value or None for name, _, value in parts}
+    if not parts or not all(equals for _, equals, _ in parts) or len(key) < len(parts):
+        raise SettingsError(
+            f"{text!r} is no key: write COLUMN=VALUE,COLUMN=VALUE, each column once, and between quotes where a value"
+            ' holds a comma: "COLUMN=A, B".'
+        )
     return key
 
 
@@ -71,31 +76,32 @@ def _row(explanation: "Explanation", zone: tzinfo) -> "Table":
 def _chats(explanation: "Explanation", zone: tzinfo) -> "Table":
     from rich.table import Table
 
-    headings = ("chat", *(clock.removesuffix("_at") for clock in _CLOCKS), "status", "direction", "targets", "page")
-    table = Table(*headings, title=f"{len(explanation.chats):,} chats", show_lines=True)
+    table = Table(title=f"{len(explanation.chats):,} chats", show_lines=True)
+    for heading in ("chat", "clocks", "status", "targets", "page"):
+        # On a narrow terminal an id goes on in the next line: one cut short is of no use.
+        table.add_column(heading, overflow="fold")
     for chat in explanation.chats:
-        clocks = (_shown(getattr(chat, clock), zone) for clock in _CLOCKS)
-        status = "\n".join([chat.raw_status or "", *chat.clock_anomalies])
-        table.add_row(chat.b2chat_id, *clocks, status, chat.direction, "\n".join(chat.policies), _page(chat))
+        clocks = [f"{clock.removesuffix('_at')} {_shown(getattr(chat, clock), zone)}" for clock in _CLOCKS]
+        status = [chat.raw_status or "", chat.direction, *chat.clock_anomalies]
+        cells = (clocks, status, chat.policies, _page(chat))
+        table.add_row(chat.b2chat_id, *("\n".join(cell) for cell in cells))
     return table
 
 
-def _page(chat: "ChatBehind") -> str:
-    if chat.page_id is None:
-        return "not kept any more"
-    return f"{chat.page_id}\nof sync {chat.sync_id}"
+def _page(chat: "ChatBehind") -> list[str]:
+    return ["not kept any more"] if chat.page_id is None else [chat.page_id, f"of sync {chat.sync_id}"]
 
 
 def _conclude(explanation: "Explanation") -> None:
     told = sum(chat.has_messages for chat in explanation.chats)
     click.echo(f"Messages are told of {told:,} of these chats. Times are the account's.")
-    if not explanation.chats:
-        click.echo("No chat is behind this row.")
-    elif explanation.differing:
+    if explanation.differing:
         click.echo(
             f"The chats do not make this row: {', '.join(explanation.differing)}. The tables have changed since it was"
             " built: run `b2chat build` for its days, and explain it again."
         )
+    elif not explanation.chats:
+        click.echo("No chat is behind this row.")
     else:
         click.echo("These chats make exactly this row.")
 

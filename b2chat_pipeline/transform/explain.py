@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import Decimal
 
 from psycopg import Connection, errors, sql
 from psycopg.rows import class_row, dict_row
@@ -86,8 +87,12 @@ class Explanation:
     @property
     def differing(self) -> list[str]:
         """The columns in which the row is not what the chats make of it."""
+        if self.recomputed is None and self.chats:
+            return list(self.row)
         if self.recomputed is None:
-            return list(self.row) if self.chats else []
+            # An hour in which nobody wrote may be a row, but one without a figure.
+            key = self.model.cells.key if self.model.cells else ()
+            return [name for name, value in self.row.items() if name not in key and _is_figure(value)]
         return [name for name, value in self.row.items() if not _same(value, self.recomputed[name])]
 
 
@@ -210,6 +215,11 @@ class _Cell:
     def _value(self, name: str) -> str:
         kind = "date" if name == DAY else self._types[name] if name in self._cells.key else "text"
         return f"cast(%({name})s as {kind})"
+
+
+def _is_figure(value: object) -> bool:
+    """A number that is not 0; neither a day nor a yes."""
+    return isinstance(value, int | float | Decimal) and not isinstance(value, bool) and value != 0
 
 
 def _same(one: object, other: object) -> bool:
