@@ -18,7 +18,7 @@ from b2chat_pipeline.transform.target import SCHEMA, Days, Target
 from b2chat_pipeline.warehouse.connection import connect
 from b2chat_pipeline_tests.loading_support import all_loaded, running_pipeline
 from b2chat_pipeline_tests.mart_reference import REFERENCES, read_account, table_rows
-from b2chat_pipeline_tests.mart_reference.promises import CALM, sla_breaches_if_calm
+from b2chat_pipeline_tests.mart_reference.promises import CALM, sla_breaches_if_calm, sla_clocks_if_calm
 from b2chat_pipeline_tests.mart_support import (
     BOGOTA,
     FIRST,
@@ -163,9 +163,11 @@ def test_a_breach_in_business_time_is_dated_by_the_opening_in_which_the_target_w
         connection.execute(CALM.encode())
         build_again("chat_metrics", "sla_breaches")
         breaches = table_rows(connection, "select * from analytics.sla_breaches")
+        clocks = table_rows(connection, "select * from analytics.sla_clocks")
 
     assert sum(breach["policy"] == "calm" for breach in breaches) > 20
     assert differences(keyed(breaches), keyed(sla_breaches_if_calm(warehouse.account))) == []
+    assert differences(keyed(clocks), keyed(sla_clocks_if_calm(warehouse.account))) == []
 
 
 def test_a_month_that_has_just_ended_is_the_last_one_of_the_cohorts(warehouse: Warehouse) -> None:

@@ -5,13 +5,15 @@ Here belongs what one chat tells. Not here: what the marts make of many.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from itertools import groupby, pairwise, zip_longest
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 from psycopg import Connection
+from psycopg.abc import Buffer
+from psycopg.types.datetime import TimestamptzLoader
 
 from b2chat_pipeline_tests.loading_support import rows
 
@@ -21,6 +23,8 @@ OPEN = {"BOT_CHATTING", "OPENED", "PICKED_UP", "RESPONDED_BY_AGENT"}
 SURVEYS = {"COMPLETING_POLL": "pending", "COMPLETED_POLL": "completed", "ABANDONED_POLL": "abandoned"}
 TARGETS = {"pickup": 120, "first_response": 300, "resolution": 7200}
 PAD = timedelta(minutes=2)
+# What `infinity` is taken for.
+FOREVER = datetime.max.replace(tzinfo=UTC)
 _MASKED = ("agents", "chats", "contacts", "departments", "messages")
 _LOADED = "select endpoint, hour_start from ops.window_reads where applied_read_at is not null"
 
@@ -200,7 +204,7 @@ class Chat:
         """When somebody wrote, two minutes around, as far as the chat was in hand."""
         if self.picked_up_at is None:
             return []
-        end = self.finished_at or datetime.max.replace(tzinfo=self.zone)
+        end = self.finished_at or FOREVER
         padded = ((max(it["timestamp"] - PAD, self.picked_up_at), min(it["timestamp"] + PAD, end)) for it in self.talk)
         return merged([span for span in padded if span[0] < span[1]])
 
@@ -350,4 +354,12 @@ def _upwards(department: str | None, parents: Mapping[str, str | None]) -> Itera
 
 def table_rows(connection: Connection, query: str) -> list[Row]:
     """The rows of a query, their values as they are."""
+    connection.adapters.register_loader("timestamptz", _Instants)
     return cast("list[Row]", rows(connection, query))
+
+
+class _Instants(TimestamptzLoader):
+    """Python has no instant like `infinity`."""
+
+    def load(self, data: Buffer) -> datetime:
+        return FOREVER if bytes(data) == b"infinity" else super().load(data)

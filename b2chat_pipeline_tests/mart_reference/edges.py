@@ -21,6 +21,9 @@ _CHATS = """
         ('unpicked', '0', null, null, '119 s', false), ('never-picked', '0', null, null, '301 s', false),
         ('unanswered', '0', '10 s', null, '40 h', null), ('unanswered-open', '0', '10 s', null, null, false);
     update edge set word = 'PICKED_UP' where key = 'unanswered-open';
+    -- Answered within an hour of the opening and not of the creation; open again with the old time of closing.
+    insert into edge (key, created, picked, answered, closed, word) values
+        ('opened-late', '0', '2 h', '2 h', '3 h', 'CLOSED'), ('reopened', '0', '10 s', null, '1 h', 'PICKED_UP');
     -- Open over full hours, and closed at the age at which a backlog puts them one step on.
     insert into edge (key, created, picked, closed)
     select 'aged-' || hours || '-' || seconds, '0', '0', make_interval(hours => hours, secs => seconds)
@@ -34,8 +37,10 @@ _CHATS = """
     insert into edge (key, created, picked, closed) values
         ('until-created', '182 h', null, null), ('until-closed', '100 h', '101 h', '182 h'),
         ('until-later', '100 h', '101 h', '190 h');
-    -- Whose 25 business hours end as business does.
-    insert into edge (key, created, picked, closed) values ('calm', '3 h', '4 h', '150 h');
+    -- Whose 25 business hours end as business does; and begin at the end of an opening of 25 hours.
+    insert into edge (key, created, picked, closed) values
+        ('calm', '3 h', '4 h', '150 h'), ('calm-late', '81:30', '82 h', '176 h');
+    insert into ops.business_hours values ('default', '2025-03-08 00:00Z', '2025-03-09 01:00Z');
     -- Chains: the third is a new one, the fourth belongs to it; the last can no longer, or still, be joined.
     insert into edge (key, contact, created, picked) values
         ('chain-1', 'chain', '0', '1 min'), ('chain-2', 'chain', '71:59:59', '72 h'),
@@ -80,8 +85,11 @@ _CHATS = """
     insert into edge (key, created, picked, answered, closed, word)
     select name, '0', '1 min', '2 min', '1 h', word
       from (values ('rated-3', 'COMPLETED_POLL'), ('rated-4', 'COMPLETED_POLL'), ('rated-5', 'COMPLETED_POLL'),
-                   ('rated-no', 'COMPLETED_POLL'), ('rates', 'COMPLETING_POLL'), ('rates-not', 'ABANDONED_POLL')
+                   ('rated-also-4', 'COMPLETED_POLL'), ('rated-no', 'COMPLETED_POLL'),
+                   ('rates', 'COMPLETING_POLL'), ('rates-not', 'ABANDONED_POLL')
            ) survey (name, word);
+    -- Asked by an agent, who is not said to have answered, and never heard of again.
+    insert into edge (key, created, picked, closed) values ('asked', '0', '1 h', '48 h');
     -- Created as business opens, and as it closes.
     insert into edge (key, created, picked) values ('opening', '-2 h', '0'), ('closing', '8 h', '9 h');
     -- Broadcasts answered within a day and three, and after; and unanswered until the newest loaded hour's end.
@@ -113,25 +121,40 @@ _CHATS = """
            (case when edge.word = 'NEW_WORD' then 'unknown' when edge.word ~ 'CLOSED|POLL' then 'closed'
                  else 'open' end)::chat_status,
            edge.word, edge.available, base.at + edge.created,
-           case when edge.key <> 'unopened' then base.at + edge.created end, base.at + edge.picked,
-           base.at + edge.answered, base.at + edge.closed, true, ''::bytea, base.at + interval '182 hours', 'Edge',
+           case edge.key
+               when 'unopened' then null
+               when 'opened-late' then base.at + edge.created + interval '1 hour'
+               else base.at + edge.created
+           end,
+           base.at + edge.picked, base.at + edge.answered, base.at + edge.closed, true, ''::bytea,
+           base.at + interval '182 hours',
+           -- Every other one of no line; a line may be called as a tag is.
+           case
+               when edge.key like 'march%' then 'Zorro'
+               when edge.key <> 'bot-3' and row_number() over (order by edge.key) % 2 = 0 then 'Edge'
+           end,
            case when edge.key in ('opening', 'closing') then 'edge' end,
-           case when edge.key in ('january', 'february') then array['Envío', 'Zorro'] else '{}' end
+           case
+               when edge.key in ('january', 'february') then array['Envío', 'Zorro']
+               when edge.key like 'march%' then array['Envío']
+               else '{}'
+           end
       from edge
      cross join (select min(id) as id from agents where id <> 'edge') agent
      cross join (select timestamptz '2025-03-05 15:00Z' as at) base;
 """
 # A message: whose, when counted from the same hour, from the customer or not, part of a broadcast, its text.
-_MESSAGES = """
+_MESSAGES = r"""
     create temp table said (key text, at interval, incoming boolean, broadcasted boolean, text text) on commit drop;
     insert into said
     select key, created, key <> 'ours' and key not like 'cast-%', key like 'cast-%', 'Hola'
       from edge where key not in ('unknown-open', 'hand-untold');
     insert into said select key, answered, false, false, 'Bien' from edge where answered is not null;
     insert into said
-    select key, '2 h', true, false, right(key, 1) from edge where key in ('rated-3', 'rated-4', 'rated-5');
+    select key, '2 h', true, false, right(key, 1) from edge where key ~ '^rated.*\d$';
     insert into said values
         ('rated-no', '2 h', true, false, 'no'), ('bot-5', '30 min', false, false, 'Un momento'),
+        ('asked', '2 h', false, false, '¿Sigue ahí?'),
         ('cast-24+', '-1 h', true, false, 'Antes'), ('cast-24+', '1 h', false, false, 'Aquí'),
         ('cast-24+', '2 h', true, false, 'superseded'), ('cast-72+', '0', true, false, 'A la vez'),
         ('cast-72', '1 h', false, true, 'Otra'), ('cast-72', '3 h', false, true, 'superseded'),
@@ -160,7 +183,10 @@ _MESSAGES = """
     insert into ops.chat_history (chat_id, field, old, new, seen_before, seen_at, sync_id)
     select 'edge ' || key, 'status', 'CLOSED', 'PICKED_UP', created_at, created_at + interval '1 hour', 'a read'
       from edge join chats on chats.id = 'edge ' || key
-     where key in ('unanswered-open', 'left-again', 'left-alone');
+     where key in ('unanswered-open', 'left-again', 'left-alone', 'cast-gone');
+    insert into ops.chat_history (chat_id, field, old, new, seen_before, seen_at, sync_id)
+    select 'edge calm', 'deleted', 'CLOSED', 'OPENED', created_at, created_at + interval '1 hour', 'a read'
+      from chats where id = 'edge calm';
 """
 # Loads with every fate of a record, late to the second, beside the hours asked for, and hours that were never loaded.
 _LOADS = """

@@ -1,12 +1,13 @@
 """How many chats come, go and stay."""
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from b2chat_pipeline_tests.mart_reference.account import (
+    FOREVER,
     Account,
     Chat,
     Row,
@@ -32,6 +33,19 @@ AGES = (
     *((0, 1, "under_1_h"), (1, 4, "from_1_to_4_h"), (4, 24, "from_4_to_24_h"), (24, 72, "from_1_to_3_days")),
     *((72, 168, "from_3_to_7_days"), (168, math.inf, "over_7_days")),
 )
+
+
+@mart
+def chat_flow(account: Account) -> Iterator[Row]:
+    events = [
+        (chat.created_day, chat.hour_of(at), event, chat.direction, *dimensions(chat).values())
+        for chat in account.chats
+        for event, at in (("created", chat.created_at), ("closed", chat.finished_at))
+        if at is not None
+    ]
+    names = ("created_day", "hour_start", "event", "direction", *DIMENSIONS)
+    for key, chats in Counter(events).items():
+        yield dict(zip(names, key, strict=True)) | {"chats": chats}
 
 
 def _flow(account: Account, place: Callable[[Chat, datetime], Any]) -> Rows:
@@ -66,15 +80,26 @@ Lives = Sequence[tuple[datetime, datetime, Chat]]
 
 def _lives(account: Account) -> Lives:
     """From when to when chats are open; a closed one without a sensible time of closing is never taken for open."""
-    forever = datetime.max.replace(tzinfo=UTC)
     return [
-        (chat.created_at, (chat.closed_at or chat.created_at) if chat.is_closed else forever, chat)
+        (chat.created_at, (chat.closed_at or chat.created_at) if chat.is_closed else FOREVER, chat)
         for chat in account.chats
     ]
 
 
 def _open_at(lives: Lives, at: datetime) -> list[Chat]:
     return [chat for began, ended, chat in lives if began <= at < ended]
+
+
+@mart
+def chat_lives(account: Account) -> Iterator[Row]:
+    for began, ended, chat in _lives(account):
+        if began < ended:
+            names = ("created_day", "department_id", "agent_id", "provider")
+            yield {name: getattr(chat, name) for name in names} | {
+                "chat_id": chat.id,
+                "began_at": began,
+                "ended_at": ended,
+            }
 
 
 @mart
