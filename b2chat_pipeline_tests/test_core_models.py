@@ -173,6 +173,27 @@ def chats(draw: st.DrawFn) -> Chat:
     )
 
 
+def _unlikely() -> Iterator[Chat]:
+    """Chats that chance hardly makes."""
+    created = new_york(2025, 3, 10, 9).astimezone(UTC)
+    noon, one, two = (created + timedelta(hours=hours) for hours in (3, 4, 5))
+    wrote = Message(created, incoming=True)
+    # An agent whose key is the word of a status.
+    changes = (Change("agent", "CLOSED", "one", noon, one), Change("status", "CLOSED", "OPENED", one, two))
+    yield Chat("named like a status", created, "OPENED", history=changes)
+    # Closed before anybody saw it, and again.
+    changes = (Change("status", "CLOSED", "PICKED_UP", noon, one), Change("status", "PICKED_UP", "CLOSED", one, two))
+    yield Chat("closed twice", created, "CLOSED", closed=two, history=changes)
+    # At one instant and place: the key of a message decides which is the last.
+    asked = (wrote, wrote, Message(noon, incoming=False, text="Bien"), Message(noon, incoming=False, text="¿Algo más?"))
+    yield Chat("asked", created, "CLOSED", created, created, noon, noon + timedelta(days=1), messages=asked)
+    rated = (wrote, wrote, Message(one, incoming=True, text="4"), Message(one, incoming=True, text="5"))
+    yield Chat("rated", created, "COMPLETED_POLL", created, created, noon, noon, messages=rated)
+
+
+UNLIKELY = tuple(_unlikely())
+
+
 @dataclass(frozen=True)
 class Warehouse:
     """A warehouse with the rules above."""
@@ -225,6 +246,16 @@ def test_any_chats_are_measured_as_the_reference_measures_them(warehouse: Wareho
     build_core(warehouse.connection, warehouse.zone)
 
     warehouse.check(keyed, RULES)
+
+
+def test_what_happens_at_once_or_is_named_like_a_status_is_measured_as_the_reference_measures_it(
+    warehouse: Warehouse,
+) -> None:
+    store(warehouse.connection, UNLIKELY)
+
+    build_core(warehouse.connection, warehouse.zone)
+
+    warehouse.check(UNLIKELY, RULES)
 
 
 def test_a_day_holds_the_chats_from_its_midnight_up_to_the_next(warehouse: Warehouse) -> None:
