@@ -109,6 +109,58 @@ _BY_REASON: Mapping[str, Sequence[str]] = {
         "sla_breaches:38: without hours.opens_at < breach.ended_at",
         "sla_breaches:38: hours.opens_at < breach.ended_at -> hours.opens_at <= breach.ended_at",
     ),
+    "Known of every row that is counted there.": (
+        # A load tells how many records it was to bring.
+        "load_completeness:19: COUNT(*) -> COUNT(expected)",
+        # Whatever is answered within its window left some of it.
+        "whatsapp_window_daily:11: COUNT(*) -> COUNT(window_left_seconds)",
+        # To be outside of hours is to wait for the next ones.
+        "after_hours_daily:12: COUNT(*) -> COUNT(wait_until_opening_seconds)",
+        "after_hours_daily:13: COUNT(*) -> COUNT(wait_until_opening_seconds)",
+        # Only a response that was timed keeps its promise.
+        "arrival_heat_map:26: COUNT(*) -> COUNT(chat.first_response_seconds)",
+        "arrival_heat_map:27: COUNT(*) -> COUNT(chat.first_response_seconds)",
+        # A verdict has a start.
+        "sla_daily:9: COUNT(*) -> COUNT(started_at)",
+        "sla_daily:10: COUNT(*) -> COUNT(started_at)",
+        "sla_daily:13: COUNT(*) -> COUNT(started_at)",
+        # Where there is a chat, an hour was loaded.
+        "contact_chains:23: COUNT(*) -> COUNT(loads.loaded_until)",
+        "contact_frequency:6: COUNT(*) -> COUNT(loads.loaded_until)",
+        # Numbers, counts and comparisons with NULL of all rows.
+        "new_and_returning:16: COUNT(*) -> COUNT(place)",
+        "contact_concentration:18: COUNT(*) -> COUNT(chats)",
+        "contact_concentration:20: COUNT(*) -> COUNT(chats)",
+        "open_now:5: COUNT(*) -> COUNT(is_unassigned)",
+        "open_now:8: COUNT(*) -> COUNT(is_unassigned)",
+    ),
+    "Every chat has a month, and counts for the account.": (
+        "tag_mix_monthly:21: inner -> left join of month",
+        "performance_daily:33: inner -> left join of place",
+    ),
+    "A chat has one day, and either side of the join is of the days.": (
+        (
+            "performance_daily:11: without WHERE created_day BETWEEN CAST('1970-01-01' AS DATE)"
+            " AND CAST('1970-01-02' AS DATE)"
+        ),
+        (
+            "performance_daily:19: without WHERE created_day BETWEEN CAST('1970-01-01' AS DATE)"
+            " AND CAST('1970-01-02' AS DATE)"
+        ),
+    ),
+    "Each tag of a pair is one of the month's tags; what is none finds none.": (
+        "tag_pairs_monthly:15: inner -> left join of other",
+        "tag_pairs_monthly:22: inner -> left join of first",
+        "tag_pairs_monthly:23: inner -> left join of second",
+    ),
+    "Only a turn that was answered has another after it.": (
+        (
+            "chat_metrics:124: without WHERE turn.turn_number = 1"
+            " in MIN(turn.reply_at) FILTER(WHERE turn.turn_number = 1)"
+        ),
+    ),
+    "Both values are asked about in the same way.": ("chat_metrics:141: change.old <-> change.new",),
+    "Asked only beside `was_closed`, which is of a status.": ("chat_metrics:147: without change.field = 'status'",),
     "The middle is the same from either end.": (
         "arrival_heat_map:24: chat.first_response_seconds -> chat.first_response_seconds DESC",
         "agent_board_weekly:15: handle_seconds -> handle_seconds DESC",

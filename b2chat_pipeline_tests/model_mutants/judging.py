@@ -46,7 +46,7 @@ def judge(proofs: Proofs, model: Model, progress: Progress = lambda made: made) 
     target = proofs.target_of(model)
     if proofs.refute(model, unchanged(target, model)):
         raise WrongAsItIsError(f"{model.name} is not what is computed of it: run its tests first.")
-    made = list(mutants(target, model, proofs.types))
+    made = list(mutants(target, model, proofs.types, proofs.never_null(model)))
     return sum((_judged(proofs, model, mutant) for mutant in progress(made)), Judged())
 
 

@@ -4,7 +4,7 @@ Here belongs all that knows sqlglot. Not here: whether anybody notices a mutant 
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
@@ -18,6 +18,7 @@ from b2chat_pipeline.transform.target import Days, Target
 
 # Stands in the query of a model by day for the days to build; `of_days` puts these in.
 _DAYS = Days(date(1970, 1, 1), date(1970, 1, 2))
+_CHOSEN_DAYS = re.compile(r"[\w.]+ BETWEEN CAST\('1970-01-01' AS DATE\) AND CAST\('1970-01-02' AS DATE\)")
 _LINE = re.compile(r"/\*@(\d+)\*/")
 _DIALECT = "postgres"
 # The types of the columns that a query tells.
@@ -38,13 +39,6 @@ _EXTREMES: Mapping[type[exp.Expr], type[exp.Expr]] = {
     exp.Greatest: exp.Least,
 }
 
-# To count these is to count rows.
-_NEVER_NULL = {
-    *("chat_id", "created_at", "created_day", "sent_at", "timestamp", "happened_at", "loaded_at", "loaded_until"),
-    *("hour_start", "month", "cohort_month", "days", "age_seconds", "chats", "type", "incoming", "broadcasted"),
-    *("media_backed_up", "is_closed", "has_messages", "priority", "provider"),
-}
-
 
 @dataclass(frozen=True)
 class Mutant:
@@ -61,8 +55,10 @@ class Mutant:
         return f"{self.model}:{self.line}: {self.change}"
 
 
-def of_days(sql: str, days: Days) -> str:
-    """The query of a mutant or an unchanged model by day, for some days."""
+def of_days(sql: str, days: Days | None) -> str:
+    """The query of a mutant or an unchanged model by day, for some days; without any, as a whole build asks it."""
+    if days is None:
+        return _CHOSEN_DAYS.sub("TRUE", sql)
     for placeholder, day in ((_DAYS.first, days.first), (_DAYS.last, days.last)):
         sql = sql.replace(f"'{placeholder.isoformat()}'", f"'{day.isoformat()}'")
     return sql
@@ -73,14 +69,14 @@ def unchanged(target: Target, model: Model) -> str:
     return _parsed(target, model).sql(_DIALECT, comments=False)
 
 
-def mutants(target: Target, model: Model, types: Types) -> Iterator[Mutant]:
-    """All mutants of a model."""
+def mutants(target: Target, model: Model, types: Types, never_null: Collection[str]) -> Iterator[Mutant]:
+    """All mutants of a model; to count the columns that are never NULL is to count rows."""
     tree = _parsed(target, model)
     lines = _lines(_rendered(target, model))
     of_columns = _swapped_columns(tree, types)
     told = {_text(tree)}
     for node in list(tree.walk()):
-        for place, change, other in [*_changes(node), *of_columns.get(id(node), [])]:
+        for place, change, other in [*_changes(node), *_counting(node, never_null), *of_columns.get(id(node), [])]:
             sql = _with(tree, node, other)
             if sql not in told:
                 told.add(sql)
@@ -128,7 +124,7 @@ def _with(tree: exp.Expr, node: exp.Expr, other: exp.Expr) -> str:
 
 def _changes(node: exp.Expr) -> Iterator[_Change]:
     for change in (
-        *(_boundary, _extreme, _number, _interval, _counting, _dropped, _dropped_clause, _order),
+        *(_boundary, _extreme, _number, _interval, _dropped, _dropped_clause, _order),
         *(_join, _duplicates, _operands, _values),
     ):
         yield from change(node)
@@ -182,7 +178,7 @@ def _interval(node: exp.Expr) -> Iterator[_Change]:
             yield _told(node, changed)
 
 
-def _counting(node: exp.Expr) -> Iterator[_Change]:
+def _counting(node: exp.Expr, never_null: Collection[str]) -> Iterator[_Change]:
     """Rows for values, values for rows, values for distinct ones."""
     if not isinstance(node, exp.Count):
         return
@@ -190,11 +186,11 @@ def _counting(node: exp.Expr) -> Iterator[_Change]:
         yield _told(node, exp.Count(this=exp.Star()))
         if not isinstance(node.this, exp.Distinct):
             yield _told(node, exp.Count(this=exp.Distinct(expressions=[node.this.copy()])))
-    elif column := _countable(node):
+    elif column := _countable(node, never_null):
         yield _told(node, exp.Count(this=column.copy()))
 
 
-def _countable(node: exp.Count) -> exp.Expr | None:
+def _countable(node: exp.Count, never_null: Collection[str]) -> exp.Expr | None:
     """A column that the same list tells something of; where there is none, the last one grouped by."""
     select = node.parent_select
     if not isinstance(select, exp.Select):
@@ -206,8 +202,18 @@ def _countable(node: exp.Count) -> exp.Expr | None:
     candidates = chain((it for it in told if it not in keys), last)
     # What rows are chosen by says nothing new of them.
     chosen_by = node.parent.expression.find_all(exp.Column) if isinstance(node.parent, exp.Filter) else ()
-    senseless = _NEVER_NULL.union(it.name for it in chosen_by)
+    senseless = {*never_null, *(it.name for it in chosen_by), *_told_by_choice(select)}
     return next((it for it in candidates if it.name not in senseless and not it.is_star), None)
+
+
+def _told_by_choice(select: exp.Select) -> Iterator[str]:
+    """The columns that are not NULL in the rows that a query chooses."""
+    clause = select.args.get("where")
+    for condition in clause.this.flatten() if clause and isinstance(clause.this, exp.And) else [clause and clause.this]:
+        if isinstance(condition, exp.Not) and isinstance(condition.this, exp.Is):
+            yield condition.this.this.name
+        elif isinstance(condition, exp.EQ | exp.LT | exp.LTE | exp.GT | exp.GTE):
+            yield from (it.name for it in condition.find_all(exp.Column))
 
 
 def _dropped(node: exp.Expr) -> Iterator[_Change]:

@@ -22,7 +22,7 @@ from b2chat_pipeline.warehouse.connection import connect
 from b2chat_pipeline_tests import test_live_views
 from b2chat_pipeline_tests.mart_reference import REFERENCES, Account, read_account, table_rows
 from b2chat_pipeline_tests.mart_reference.account import Row
-from b2chat_pipeline_tests.mart_reference.promises import CALM, sla_breaches_if_calm
+from b2chat_pipeline_tests.mart_reference.promises import CALM, sla_breaches_if_calm, sla_clocks_if_calm
 from b2chat_pipeline_tests.mart_support import (
     BOGOTA,
     FIRST,
@@ -39,8 +39,9 @@ from b2chat_pipeline_tests.metric_reference import Chat, Rules, metrics_of, turn
 from b2chat_pipeline_tests.metric_support import CORE, build_core, measured, store, turns
 from b2chat_pipeline_tests.metric_support import differences as differing
 from b2chat_pipeline_tests.model_mutants.mutations import of_days
+from b2chat_pipeline_tests.model_mutants.nulls import never_null
 from b2chat_pipeline_tests.postgres import PostgresServer
-from b2chat_pipeline_tests.test_core_models import DEFAULT, NEW_YORK, RULES, chats, configured_warehouse
+from b2chat_pipeline_tests.test_core_models import DEFAULT, NEW_YORK, RULES, UNLIKELY, chats, configured_warehouse
 from b2chat_pipeline_tests.test_live_views import VIEWS
 from b2chat_pipeline_tests.test_metrics_page import ZONES, contradictions, stored_section
 
@@ -86,6 +87,10 @@ class Proofs:
             told = self._connection.execute(f"select * from ({query}) as told limit 0".encode())  # noqa: S608
             return [column.type_code for column in told.description or ()]
 
+    def never_null(self, model: Model) -> set[str]:
+        """The columns that a model and what it reads always tell, by name."""
+        return never_null(self._connection, self._project, model)
+
     def know(self, model: Model) -> bool:
         """Whether anybody would notice anything."""
         return any(proof.knows(model) for proof in self._proofs)
@@ -123,7 +128,7 @@ class Marts:
         self._target = Target(project, VARIABLES)
         self._account = account
         self._references = references
-        self._wanted: dict[tuple[str, Days], Keyed] = {}
+        self._wanted: dict[tuple[str, Days | None], Keyed] = {}
 
     def knows(self, model: Model) -> bool:
         """Every mart that is no live view, and what they are made of, but for the core models."""
@@ -135,11 +140,11 @@ class Marts:
 
     def _differs(self, subject: Model, model: Model, sql: str) -> bool:
         query = self._query(subject, model, sql)
-        if self._is_wrong(subject, query, ALL_DAYS):
+        if self._is_wrong(subject, query, None):
             return True
         return subject is model and bool(model.day_column) and self._is_wrong(subject, query, _SOME_DAYS)
 
-    def _is_wrong(self, subject: Model, query: str, days: Days) -> bool:
+    def _is_wrong(self, subject: Model, query: str, days: Days | None) -> bool:
         with _asked(self._connection):
             found = table_rows(self._connection, _bounded(of_days(query, days)))
         try:
@@ -148,10 +153,10 @@ class Marts:
             # Rows that nothing tells apart.
             return True
 
-    def _rows(self, subject: Model, days: Days) -> Keyed:
+    def _rows(self, subject: Model, days: Days | None) -> Keyed:
         if (subject.name, days) not in self._wanted:
             rows = self._references[subject.name](self._account)
-            if subject.day_column:
+            if subject.day_column and days:
                 rows = [row for row in rows if days.first <= row[subject.day_column] <= days.last]
             self._wanted[subject.name, days] = keyed(rows)
         return self._wanted[subject.name, days]
@@ -329,14 +334,15 @@ def proofs_of(server: PostgresServer, project: Project, names: Collection[str]) 
         connection = stack.enter_context(connect(url, purpose="mutants"))
         build_all(connection, project)
         if set(CORE).intersection(names):
-            configured = stack.enter_context(configured_warehouse(server)).connection
-            made = made_up_chats()
-            proofs.append(MadeUpChats(configured, project, made, RULES))
-            # Without any configuration: one policy, no calendar.
-            proofs.append(MadeUpChats(connection, project, made[:_UNCONFIGURED], Rules(NEW_YORK, policies=[DEFAULT])))
+            # Those that are asked fastest come first.
             for zone in ZONES:
                 section = stack.enter_context(stored_section(server, ZoneInfo(zone)))
                 proofs.append(ChatsByHand(section, project, zone))
+            made = made_up_chats()
+            # Without any configuration: one policy, no calendar.
+            proofs.append(MadeUpChats(connection, project, made[:_UNCONFIGURED], Rules(NEW_YORK, policies=[DEFAULT])))
+            configured = stack.enter_context(configured_warehouse(server)).connection
+            proofs.append(MadeUpChats(configured, project, [*made, *UNLIKELY], RULES))
         if set(VIEWS).intersection(names):
             empty = stack.enter_context(server.database(migrated=True))
             proofs.append(LiveViews(stack.enter_context(connect(empty, purpose="mutants")), project))
@@ -354,5 +360,9 @@ def _otherwise(stack: ExitStack, loaded: Warehouse) -> Proof:
     connection.execute(CALM.encode())
     connection.execute(UNTIL_APRIL)
     build(connection, Target(loaded.project, VARIABLES), loaded.project.models["chat_metrics"], None)
-    references = {"sla_breaches": sla_breaches_if_calm, "contact_cohorts": REFERENCES["contact_cohorts"]}
+    references = {
+        "sla_clocks": sla_clocks_if_calm,
+        "sla_breaches": sla_breaches_if_calm,
+        "contact_cohorts": REFERENCES["contact_cohorts"],
+    }
     return Marts(connection, loaded.project, read_account(connection, BOGOTA), references)
