@@ -1,15 +1,11 @@
 """dbt finds the same rows in the same files."""
 
-import os
-import subprocess
-import sys
 from datetime import UTC, date, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 from psycopg import Connection, sql
-from psycopg.conninfo import conninfo_to_dict
 
 from b2chat_pipeline.simulator import World
 from b2chat_pipeline.transform.models import Project
@@ -17,10 +13,9 @@ from b2chat_pipeline.transform.project import models_folder, read_project
 from b2chat_pipeline.transform.run import run
 from b2chat_pipeline.transform.target import SCHEMA, Target
 from b2chat_pipeline.warehouse.connection import connect
+from b2chat_pipeline_tests.dbt_support import build_with_dbt
 from b2chat_pipeline_tests.loading_support import all_loaded, running_pipeline
 
-# Made by `make test`. Without it this test fails: that dbt agrees is a promise.
-DBT = Path(sys.prefix) / "dbt" / "bin" / "dbt"
 FIRST, LAST = date(2025, 3, 3), date(2025, 3, 6)
 NOW = datetime(2025, 3, 7, 18, tzinfo=UTC)
 WORLD = World(first_day=FIRST, zone=ZoneInfo("America/Bogota"), chats_per_day=20)
@@ -38,7 +33,8 @@ def test_dbt_builds_the_same_rows_from_the_same_files(database_url: str, tmp_pat
         assert all_loaded(pipeline.load_account(FIRST, LAST))
     with connect(database_url, purpose="build") as connection:
         outcomes = run(connection, Target(project, {"time_zone": "America/Bogota"}), project.models, None)
-        build_with_dbt(database_url, tmp_path)
+        # Without dbt, which `make test` installs, this fails: that it agrees is a promise.
+        build_with_dbt(database_url, tmp_path, "{time_zone: America/Bogota}", ["--full-refresh", "--no-partial-parse"])
 
         assert not [outcome.problem for outcome in outcomes if not outcome.stands]
         assert {name: differing_rows(connection, name) for name in comparable(project)} == dict.fromkeys(
@@ -50,21 +46,6 @@ def comparable(project: Project) -> list[str]:
     """All models but those that tell of the moment they are looked at."""
     live = {model.name for model in project.models.values() if "as_of" in {column.name for column in model.columns}}
     return [name for name in project.models if name not in live and not project.ancestors(name) & live]
-
-
-def build_with_dbt(url: str, folder: Path) -> None:
-    """Run dbt, in a session of another time zone: no model may depend on that."""
-    told = conninfo_to_dict(url)
-    places = {f"PG{name.upper()}": str(told[key]) for name, key in _PLACES.items() if key in told}
-    command = [str(DBT), "--quiet", "build", "--full-refresh", "--vars", "{time_zone: America/Bogota}"]
-    command += ["--project-dir", str(models_folder()), "--profiles-dir", str(models_folder())]
-    command += ["--target-path", str(folder / "target"), "--log-path", str(folder / "logs"), "--no-partial-parse"]
-    environ = {"PATH": os.environ["PATH"], "HOME": str(folder), "PGTZ": "Asia/Kathmandu", **places}
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
-
-
-_PLACES = {"host": "host", "port": "port", "user": "user", "password": "password", "database": "dbname"}
 
 
 def differing_rows(connection: Connection, name: str) -> int:

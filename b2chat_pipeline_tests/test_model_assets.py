@@ -1,7 +1,7 @@
 """SQL models as Dagster sees them: assets, checks, partitions, and what a run of them shows."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
 
@@ -18,7 +18,7 @@ MONDAY, TUESDAY, WEDNESDAY = date(2025, 3, 3), date(2025, 3, 4), date(2025, 3, 5
 ALL = {
     **FILES,
     "models/shown.sql": "select day, words from {{ ref('daily') }}",
-    "models/shown.yml": schema_of("shown", "day", "words"),
+    "models/shown.yml": schema_of("shown", "day", "words").replace("a row per row", "a row per day, day: day"),
     "models/top.sql": "{{ config(materialized='table') }}\nselect max(words) as words from {{ ref('shown') }}",
     "models/top.yml": schema_of("top", "words"),
     "tests/words_add_up.sql": "-- The most words of a day are one day's words.\n"
@@ -111,10 +111,7 @@ def test_a_table_shows_numbers_pictures_and_its_first_rows(showing: Models, inst
     run_job(showing, instance, CHANGED_DAYS, MONDAY, WEDNESDAY)
     run_job(showing, instance, NIGHTLY)
 
-    event = instance.get_latest_materialization_event(dg.AssetKey("hours"))
-    assert event is not None
-    assert event.asset_materialization is not None
-    shown = event.asset_materialization.metadata
+    shown = _told_of("hours", instance)
     picture, table = shown["words"], shown["first_rows"]
     assert (shown["days"].value, shown["dagster/row_count"].value, "gone" in shown) == (2, 2, False)
     assert isinstance(picture, dg.MarkdownMetadataValue)
@@ -130,7 +127,15 @@ def test_views_follow_the_days_and_tables_the_nights(words: Models, instance: dg
 
     built = [{key.to_user_string() for key in _materialized(result)} for result in (days, night)]
     assert built == [{"daily", "shown"}, {"top"}]
+    assert _told_of("shown", instance)["rows_of_days"].value == 1
     assert words.rows("select * from analytics.top") == [(2,)]
+
+
+def _told_of(model: str, instance: dg.DagsterInstance) -> Mapping[str, dg.MetadataValue[object]]:
+    event = instance.get_latest_materialization_event(dg.AssetKey(model))
+    assert event is not None
+    assert event.asset_materialization is not None
+    return event.asset_materialization.metadata
 
 
 def _materialized(result: dg.ExecuteInProcessResult) -> set[dg.AssetKey]:

@@ -117,6 +117,37 @@ def test_what_stands_upon_a_failed_test_is_left_out(tmp_path: Path, database_url
     assert top.problem == "left out, since it reads daily"
 
 
+FEW = "select * from {{ ref('shown') }} where words > 3"
+JUDGED = {
+    **FILES,
+    "models/shown.sql": "select day, words from {{ ref('daily') }}",
+    "models/shown.yml": schema_of("shown", "day", "words")
+    .replace("a row per row", "a row per day, day: day")
+    .replace("The words.}", "The words., data_tests: [{accepted_values: {arguments: {values: [1, 2, 3]}}}]}"),
+    "tests/few_words_a_day.sql": "-- A day has few words.\n{{ config(meta={'by_day': true}) }}\n" + FEW,
+    "tests/few_words_ever.sql": "-- No day has many words.\n" + FEW,
+}
+
+
+def test_only_the_days_that_are_built_are_judged_where_each_can_be_by_itself(tmp_path: Path, database_url: str) -> None:
+    with models(tmp_path, database_url, JUDGED) as built:
+        built.connection.execute("insert into words select '2025-03-03', 'a' from generate_series(1, 9)")
+        built.connection.execute("insert into words values ('2025-03-04', 'a')")
+        rows, failing = zip(*(judged(built, days) for days in ([], [TUESDAY], [MONDAY, TUESDAY])), strict=True)
+
+    everywhere = {"accepted_values_shown_words": 1, "few_words_a_day": 1, "few_words_ever": 1}
+    assert rows == (2, 1, 2)
+    assert failing == (everywhere, {"few_words_ever": 1}, everywhere)
+
+
+def judged(words: Models, days: list[date]) -> tuple[int, dict[str, int]]:
+    """How many rows the view has, of some days or all, and how many break which of its tests."""
+    words.build(only="daily")
+    (view,) = words.build(*days, only="shown")
+    assert view.built is not None
+    return view.built.rows, {it.test.name: it.failing for it in view.checks if it.failing}
+
+
 def with_files(words: Models, tmp_path: Path, files: dict[str, str]) -> Models:
     """The same database under a project whose files have changed."""
     return Models(project_of(tmp_path, {**FILES, **files}), words.connection)

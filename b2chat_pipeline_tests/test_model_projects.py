@@ -98,6 +98,17 @@ def test_models_come_after_those_they_read(tmp_path: Path) -> None:
             "sql/tests/nothing.sql:1: the test reads no model: use ref.",
         ),
         (
+            {"tests/odd.sql": "-- Odd.\n{{ config(severity='warn') }}\nselect * from {{ ref('daily') }}"},
+            "sql/tests/odd.sql:2: config of a test takes meta={'by_day': true} and nothing else.",
+        ),
+        (
+            {
+                "models/top.sql": "{{ config(materialized='table') }}\nselect 1 as one",
+                "models/top.yml": schema_of("top", "one").replace("a row per row", "a row per row, day: one"),
+            },
+            "sql/models/top.yml:4: a table has no day, since it is built as a whole: drop this, or build it by day.",
+        ),
+        (
             {"tests/silent.sql": "select * from {{ ref('daily') }}"},
             "sql/tests/silent.sql:1: the test says not what it holds: begin it with a comment.",
         ),

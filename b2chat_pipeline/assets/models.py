@@ -72,16 +72,16 @@ def _asset(project: Project, model: Model, days: dg.DailyPartitionsDefinition) -
         from b2chat_pipeline.transform.checking import check
         from b2chat_pipeline.transform.showing import look
 
-        asked = _days(context.partition_keys) if by_day else None
+        days = _days(context.partition_keys) if by_day else _days_of_run(context.run)
         with _target(warehouse, project) as (connection, target):
-            built = build(connection, target, model, asked)
-            checks = [check(connection, target, test, asked) for test in tests]
-            shown = look(connection, target, model, asked)
+            built = build(connection, target, model, days)
+            checks = [check(connection, target, test, days) for test in tests]
+            shown = look(connection, target, model, days)
         if by_day:
             attach_metadata(context, {model.name: {key: _of_day(key, built, shown) for key in context.partition_keys}})
         yield dg.MaterializeResult(
             asset_key=model.name,
-            metadata={**_metadata(built, by_day=by_day), **_shown(model, shown)},
+            metadata={**_metadata(model, built, days), **_shown(model, shown)},
             check_results=[_result(checked) for checked in checks],
         )
 
@@ -96,11 +96,11 @@ def _check(project: Project, test: DataTest) -> dg.AssetChecksDefinition:
         description=test.description,
         blocking=test.severity == "error",
     )
-    def check_models(warehouse: WarehouseResource) -> dg.AssetCheckResult:
+    def check_models(context: dg.AssetCheckExecutionContext, warehouse: WarehouseResource) -> dg.AssetCheckResult:
         from b2chat_pipeline.transform.checking import check
 
         with _target(warehouse, project) as (connection, target):
-            return _result(check(connection, target, test, None))
+            return _result(check(connection, target, test, _days_of_run(context.run)))
 
     return check_models
 
@@ -116,6 +116,13 @@ def _target(warehouse: WarehouseResource, project: Project) -> "Iterator[tuple[C
         require_zone(connection, zone)
         ensure_schema(connection, SCHEMA)
         yield connection, Target(project, {"time_zone": zone})
+
+
+def _days_of_run(run: dg.DagsterRun) -> Days | None:
+    """The days that a run is about, also for what has no days of its own, as views; None where it names none."""
+    first = run.tags.get("dagster/asset_partition_range_start") or run.tags.get("dagster/partition")
+    last = run.tags.get("dagster/asset_partition_range_end") or first
+    return _days([first, last]) if first and last else None
 
 
 def _days(keys: Sequence[str]) -> Days:
@@ -175,9 +182,12 @@ def _of_day(key: str, built: "Built", shown: "Shown") -> dict[str, int | float |
     return {"dagster/partition_row_count": built.rows_of_day.get(day, 0), **shown.numbers_of_day.get(day, {})}
 
 
-def _metadata(built: "Built", *, by_day: bool) -> dict[str, int | float]:
+def _metadata(model: Model, built: "Built", days: Days | None) -> dict[str, int | float]:
     seconds = {"run_seconds": round(built.seconds, 3)}
-    return seconds if by_day else {"dagster/row_count": built.rows, **seconds}
+    if model.day_column:
+        return seconds
+    # To count all rows of a view takes as long as to read all days.
+    return {"rows_of_days" if days and model.row_day else "dagster/row_count": built.rows, **seconds}
 
 
 def _shown(model: Model, shown: "Shown") -> dict[str, int | float | dg.MarkdownMetadataValue | dg.TableMetadataValue]:

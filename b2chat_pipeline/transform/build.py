@@ -48,7 +48,9 @@ _HOLD_DAYS = """
 
 @dataclass(frozen=True)
 class Built:
-    """What building a model brought. Rows by day only where days were built."""
+    """What building a model brought. Where days were asked for, the rows are theirs, as far as rows have a day; by day
+    they are told of a model that is built by day.
+    """
 
     rows: int
     seconds: float
@@ -63,7 +65,7 @@ def build(connection: Connection, target: Target, model: Model, days: Days | Non
     """
     started = perf_counter()
     with explained(connection, model.place), connection.transaction():
-        rows, rows_of_day = _Building(connection, target, model).build(days if model.day_column else None)
+        rows, rows_of_day = _Building(connection, target, model).build(days if model.row_day else None)
     return Built(rows, perf_counter() - started, rows_of_day)
 
 
@@ -81,14 +83,15 @@ class _Building:
     def build(self, days: Days | None) -> tuple[int, Mapping[date, int]]:
         told = columns_told_by(self._connection, self._target.sql_of(self._model))
         self._check_columns(told)
+        if self._kind == "view":
+            self._make(told, None)
+            return self._count(days), {}
         if days is None or not self._stands(told):
             days = self._make(told, days)
         else:
             self._hold(days)
             if not self._stands(told):
                 raise ModelError(f"model {self._model.name} was changed by another build just now: build it again.")
-        if self._model.materialized == "view":
-            return self._count(), {}
         return self._insert(self._target.sql_of(self._model, days), told, days)
 
     def _hold(self, days: Days) -> None:
@@ -189,11 +192,7 @@ class _Building:
 
     def _delete(self, days: Days | None) -> None:
         statement = sql.SQL("delete from {}").format(self._relation.identifier)
-        if days is None:
-            self._connection.execute(statement)
-            return
-        of_days = sql.SQL("{} where {} between %b and %b").format(statement, sql.Identifier(self._model.day_column))
-        self._connection.execute(of_days, (days.first, days.last))
+        self._connection.execute(*self._of_days(statement, days))
 
     def _analyze(self) -> None:
         """What reads a table next is planned by its new size."""
@@ -207,9 +206,17 @@ class _Building:
                 " where is_incremental()."
             )
 
-    def _count(self) -> int:
-        row = self._connection.execute(sql.SQL("select count(*) from {}").format(self._relation.identifier)).fetchone()
+    def _count(self, days: Days | None) -> int:
+        statement = sql.SQL("select count(*) from {}").format(self._relation.identifier)
+        row = self._connection.execute(*self._of_days(statement, days)).fetchone()
         return row[0] if row else 0
+
+    def _of_days(self, statement: sql.Composed, days: Days | None) -> tuple[sql.Composed, tuple[date, ...]]:
+        """A statement over all rows of the model or those of some days, with its values."""
+        if days is None:
+            return statement, ()
+        narrowed = sql.SQL("{} where {} between %b and %b").format(statement, sql.Identifier(self._model.row_day))
+        return narrowed, (days.first, days.last)
 
 
 def _patiently(connection: Connection, change: Callable[[], object]) -> None:

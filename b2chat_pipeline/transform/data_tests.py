@@ -66,6 +66,7 @@ def _test(model: str, column: str, told: object, place: Place) -> tuple[DataTest
         text=template.format(**values),
         place=options.place,
         reads=frozenset({model, *(call.arguments[0] for call in beside if call.name == "ref")}),
+        by_day=frozenset({model}),
     )
     return test, beside
 

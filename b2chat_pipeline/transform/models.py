@@ -85,12 +85,13 @@ class Shows:
 class DataTest:
     """A query for rows that should not exist. It is shown on `model`, the last that is built of the models it reads.
 
-    `subject` is the model whose rows are judged one by one, so that those of some days can be; empty where all that is
-    read is judged together.
+    `by_day` are the models whose rows are judged day by day, so that those of some days can be; what else it reads is
+    read as a whole.
     """
 
     name: str
     model: str
+    # What it calls `this`; empty where it is a file of its own.
     subject: str
     description: str
     severity: Severity
@@ -98,6 +99,7 @@ class DataTest:
     text: str
     place: Place
     reads: frozenset[str]
+    by_day: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -109,8 +111,8 @@ class Model:
     # The template, as written.
     text: str
     materialized: Materialization
-    # The day a row belongs to, by which an incremental model is built; empty for others.
-    day_column: str
+    # The column that tells the day a row belongs to; empty where none does, and for tables, which are built as a whole.
+    row_day: str
     indexes: tuple[Index, ...]
     description: str
     grain: str
@@ -122,6 +124,11 @@ class Model:
     cells: Cells | None = None
     # None where nothing but rows and seconds is shown.
     shows: Shows | None = None
+
+    @property
+    def day_column(self) -> str:
+        """The column by whose days the model is built; empty for others than incremental ones."""
+        return self.row_day if self.materialized == "incremental" else ""
 
     @property
     def comment(self) -> str:

@@ -180,7 +180,7 @@ def _model(draft: _Draft, described: Mapping[str, Entry]) -> Model:
         place=draft.place,
         text=draft.text,
         materialized=config.materialized,
-        day_column=_day_column(config, meta),
+        row_day=_row_day(config, meta),
         indexes=config.indexes,
         description=entry.text("description", what=what),
         grain=meta.text("grain", what=what).rstrip("."),
@@ -239,9 +239,13 @@ def _index(place: Place, told: Mapping[str, Any]) -> Index:
     return Index(tuple(told["columns"]), unique=bool(told.get("unique", False)))
 
 
-def _day_column(config: _Config, meta: Entry) -> str:
+def _row_day(config: _Config, meta: Entry) -> str:
+    if config.materialized == "table" and meta.optional_text("day"):
+        raise ProjectError(
+            meta.place, "a table has no day, since it is built as a whole: drop this, or build it by day."
+        )
     if config.materialized != "incremental":
-        return ""
+        return meta.optional_text("day")
     if config.incremental_strategy != _STRATEGY or not config.unique_key:
         raise ProjectError(
             config.place, f"an incremental model needs incremental_strategy='{_STRATEGY}', and its day as unique_key."
@@ -262,7 +266,18 @@ def _singular(files: _Files) -> Iterator[tuple[DataTest, Sequence[Call]]]:
         description = " ".join(line.removeprefix("--").strip() for line in _head(text))
         if not description:
             raise ProjectError(Place(file), "the test says not what it holds: begin it with a comment.")
-        yield DataTest(file.stem, "", "", description, "error", text, Place(file), refs), calls
+        by_day = refs if _is_by_day(calls) else frozenset[str]()
+        yield DataTest(file.stem, "", "", description, "error", text, Place(file), refs, by_day), calls
+
+
+def _is_by_day(calls: Sequence[Call]) -> bool:
+    """Whether a test says that it judges each day by itself. Raises ProjectError where it says anything else."""
+    for call in calls:
+        if call.name == "config":
+            if call.options != {"meta": {"by_day": True}}:
+                raise ProjectError(call.place, "config of a test takes meta={'by_day': true} and nothing else.")
+            return True
+    return False
 
 
 def _head(text: str) -> Iterator[str]:

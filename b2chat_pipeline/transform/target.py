@@ -45,14 +45,12 @@ class Target:
 
     def sql_of_test(self, test: DataTest, days: Days | None) -> str:
         """The query that tells the rows which break a test, judging those of some days or all. Raises ModelError."""
-        subject = self.project.models.get(test.subject)
 
         def ref(name: str) -> str:
-            if subject is None or days is None or name != subject.name or not subject.day_column:
+            day = self.project.models[name].row_day
+            if days is None or name not in test.by_day or not day:
                 return self.relation(name)
-            return _OF_DAYS.format(
-                relation=self.relation(name), day=subject.day_column, first=days.first, last=days.last
-            )
+            return _OF_DAYS.format(relation=self.relation(name), day=day, first=days.first, last=days.last)
 
         return self._render(test.text, this=test.subject, days=None, ref=ref)
 

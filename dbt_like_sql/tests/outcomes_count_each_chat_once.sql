@@ -1,4 +1,5 @@
 -- A day's outcomes are of as many chats as were created that day, and no count exceeds the chats it is of.
+{{ config(meta={'by_day': true}) }}
 with days as (
     select created_day, sum(chats) as chats
       from {{ ref('outcomes_daily') }}

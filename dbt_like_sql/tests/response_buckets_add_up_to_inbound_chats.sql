@@ -1,4 +1,5 @@
 -- Each inbound chat is in one bucket of each view of the first response.
+{{ config(meta={'by_day': true}) }}
 with buckets as (
     select created_day, measured_from, sum(chats) as chats
       from {{ ref('response_histogram') }}

@@ -1,4 +1,5 @@
 -- The list of breaches has as many rows of each day and clock as sla_daily counts, all beyond their target.
+{{ config(meta={'by_day': true}) }}
 with listed as (
     select created_day, clock, count(*) as breached
       from {{ ref('sla_breaches') }}
