@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -131,7 +132,7 @@ def test_views_follow_the_days_and_tables_the_nights(words: Models, instance: dg
     assert words.rows("select * from analytics.top") == [(2,)]
 
 
-def _told_of(model: str, instance: dg.DagsterInstance) -> Mapping[str, dg.MetadataValue[object]]:
+def _told_of(model: str, instance: dg.DagsterInstance) -> Mapping[str, dg.MetadataValue[Any]]:
     event = instance.get_latest_materialization_event(dg.AssetKey(model))
     assert event is not None
     assert event.asset_materialization is not None
