@@ -14,6 +14,7 @@ from b2chat_pipeline.assets.models import model_assets, model_checks
 from b2chat_pipeline.assets.rereads import chat_updates
 from b2chat_pipeline.assets.sides import chats_side, contacts_side
 from b2chat_pipeline.automation.contacts import contacts_schedule
+from b2chat_pipeline.automation.gaps import gap_sensor
 from b2chat_pipeline.automation.hourly import hourly_schedule
 from b2chat_pipeline.automation.maintenance import raw_retention, retention_schedule
 from b2chat_pipeline.automation.models import changed_days_sensor, model_jobs, nightly_schedule
@@ -45,7 +46,7 @@ def build_definitions(
             *(contacts_schedule(account), retention_schedule(account)),
             nightly_schedule(account),
         ],
-        sensors=[changed_days_sensor(project, jobs)],
+        sensors=[gap_sensor(hours), changed_days_sensor(project, jobs)],
         resources={"warehouse": WarehouseResource(), "b2chat": B2ChatResource(), **(resources or {})},
         # One process for all steps of a run: a process per step costs seconds.
         executor=dg.in_process_executor,

@@ -163,7 +163,7 @@ def _sensor(sensor: dg.SensorDefinition) -> dict[str, object]:
     return {
         "seconds": sensor.minimum_interval_seconds,
         "status": sensor.default_status.value,
-        "jobs": sorted(job.name for job in sensor.jobs),
+        "jobs": sorted(target.job_name for target in sensor.targets),
     }
 
 

@@ -1,6 +1,6 @@
 """Reads all contacts at once: those too that were last updated before the hours that are loaded.
 
-An asset of its own, so that trouble with it leaves the hours green. Not here: when it is due (`policy.py`).
+An asset of its own, so that trouble with it leaves the hours green. Not here: when it is due (`policy/`).
 """
 
 from typing import TYPE_CHECKING

@@ -1,7 +1,7 @@
 """Reads days again whose chats may have changed: the API tells of changes in no other way.
 
 An asset of its own, so that a re-read that fails leaves the hours that were loaded before green. Not here: which days
-are due (`policy.py`).
+are due (`policy/`).
 """
 
 import warnings

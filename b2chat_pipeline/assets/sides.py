@@ -5,7 +5,7 @@ inside one step, good hours are credited and the bad ones named. Both sides have
 policy, so they can share a run.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import dagster as dg
 
@@ -14,8 +14,13 @@ from b2chat_pipeline.assets.shell import sync_hours
 from b2chat_pipeline.b2chat.contract import CHATS, CONTACTS, Endpoint
 from b2chat_pipeline.resources import B2ChatResource, WarehouseResource
 
-# The assets of both sides, each after those it depends on.
-ASSETS = ("chat_pages", "departments", "agents", "chats", "messages", "contact_pages", "contacts")
+# The assets of each side, each after those it depends on; the first is its pages.
+SIDES: Mapping[str, tuple[str, ...]] = {
+    "chats": ("chat_pages", "departments", "agents", "chats", "messages"),
+    "contacts": ("contact_pages", "contacts"),
+}
+ENDPOINTS: Mapping[str, Endpoint] = {"chats": CHATS, "contacts": CONTACTS}
+ASSETS = tuple(asset for side in SIDES.values() for asset in side)
 POOL = "b2chat_api"
 OWNERS = ["team:data-engineering"]
 # A month. A run costs seconds of a processor before its first request, so a year of day-long ones would spend most of

@@ -1,1 +1,1 @@
-"""Jobs, schedules and sensors: thin shells over `policy.py`."""
+"""Jobs, schedules and sensors: thin shells over `policy/`."""

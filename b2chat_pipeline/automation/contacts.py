@@ -1,4 +1,4 @@
-"""The schedule that has all contacts read, and its job. Not here: when that is due (`policy.py`)."""
+"""The schedule that has all contacts read, and its job. Not here: when that is due (`policy/`)."""
 
 import os
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""The schedule that has days read again, and its job. Not here: which days are due (`policy.py`)."""
+"""The schedule that has days read again, and its job. Not here: which days are due (`policy/`)."""
 
 import os
 from collections.abc import Sequence

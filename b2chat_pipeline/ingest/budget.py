@@ -1,6 +1,6 @@
 """The client's request budget, counted by the warehouse for all processes together.
 
-Here belongs what a refusal means. Not here: the counting (`warehouse/budget.py`), the shares (`policy.py`).
+Here belongs what a refusal means. Not here: the counting (`warehouse/budget.py`), the shares (`policy/`).
 """
 
 from collections.abc import Callable

@@ -1,6 +1,6 @@
 """Which days are to be read again now: what the tables hold of them, put before the policy.
 
-Not here: the decision itself (`policy.py`), and the reading, which is that of any hours (`sync.py`).
+Not here: the decision itself (`policy/`), and the reading, which is that of any hours (`sync.py`).
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """The request budget that all processes share: so many a second, so many a day, so many for each kind of work.
 
-Here belongs the counting. Not here: how large each share is (`policy.py`), or what a refusal means for a run.
+Here belongs the counting. Not here: how large each share is (`policy/`), or what a refusal means for a run.
 Counted on an autocommit connection of its own, never inside a transaction that could roll a sent request back.
 """
 
@@ -70,3 +70,9 @@ def take_request(
 def block_requests(connection: Connection, *, day: date, until: datetime) -> None:
     """Let no process send anything before `until`."""
     connection.execute(_BLOCK, {"day": day, "until": until})
+
+
+def blocked_until(connection: Connection, *, now: datetime) -> datetime | None:
+    """The end of the pause that the source has asked for; None where there is none."""
+    row = connection.execute(_BLOCKED, {"now": now}).fetchone()
+    return row[0] if row else None

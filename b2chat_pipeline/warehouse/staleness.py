@@ -1,6 +1,6 @@
 """How old the stored state is: of the chats by the day they were created, and of all contacts.
 
-Not here: which days are read again (`policy.py`), what a read is (`reads.py`), the counting of requests (`budget.py`).
+Not here: which days are read again (`policy/`), what a read is (`reads.py`), the counting of requests (`budget.py`).
 Days are asked for every twenty minutes, over half a year, so hardly any chat is looked at: the reads tell how many
 chats a day has, a partial index whether one is not closed, and only where all are closed another one tells the latest
 change.
