@@ -76,7 +76,7 @@ class Api:
 
     def answer(self, request: Request, due: tuple[Fault, ...]) -> Answer:
         """What the account answers, changed by the due faults of its content."""
-        if replaced := _instead(due):
+        if replaced := instead(due):
             return replaced
         endpoint = self._endpoints.get((request.method, request.path))
         if endpoint is not None:
@@ -163,7 +163,8 @@ def _hidden(due: tuple[Fault, ...]) -> set[int | str]:
     return {fault.record_id or fault.index or 0 for fault in due if fault.kind == "hidden_record"}
 
 
-def _instead(due: tuple[Fault, ...]) -> Answer | None:
+def instead(due: tuple[Fault, ...]) -> Answer | None:
+    """What a due fault puts in the place of the answer."""
     fault = first_of(due, "status", "unauthorized", "html", "error_message", "empty_body")
     if fault is None:
         return None

@@ -7,6 +7,7 @@ on the wire (`wire`).
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 import msgspec
@@ -37,6 +38,18 @@ FaultKind = Literal[
     "duplicate_record",  # the record at `index` twice
     "set_field",  # `field` of the record at `index`, or with `record_id` (of all without), is `value`
     "missing_field",  # `field` is gone
+    # in a judgement; of a batch, in the item at `index`, or with the custom_id `record_id` (in all without)
+    "refusal",  # the judge declines, and says nothing
+    "truncated",  # `max_tokens` is reached halfway
+    "broken_json",  # text that is no JSON, though the answer ended well
+    "wrong_quote",  # the first criterion quotes what nobody wrote
+    "out_of_range",  # the first criterion has level `value` (without: 140)
+    "missing_criterion",  # the first criterion is gone
+    "extra_field",  # a field that nobody asked for
+    # in a batch; the item as above
+    "item_errored",  # the item ends with an error of the type `value` (without: api_error)
+    "item_expired",  # the item's turn never comes: the batch ends after its 24 hours
+    "slow_batch",  # the batch takes `seconds`
     # in-process only
     "mutate",  # `mutate` decides what becomes of each record
     "rewrite",  # `rewrite` decides which bytes the body has
@@ -47,10 +60,14 @@ _IN_PAGE = frozenset({"total", "duplicate_record", "set_field", "missing_field",
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """Something that goes wrong for `times` requests (None: for ever) to `path`, once `after` of them went well."""
+    """Something that goes wrong for `times` requests (None: for ever) to `path`, once `after` of them went well.
+
+    In `path`, a `*` stands for anything. Without `method`, requests of any method are meant.
+    """
 
     kind: FaultKind
     path: str = "/chats/export"
+    method: str | None = None
     times: int | None = 1
     after: int = 0
     status: int = 503
@@ -134,13 +151,13 @@ class FaultBook:
         with self._lock:
             return tuple(fault for fault, _ in self._seen)
 
-    def take(self, path: str) -> tuple[Fault, ...]:
+    def take(self, path: str, method: str = "GET") -> tuple[Fault, ...]:
         """The faults that hit a request to this path, which counts as one of theirs."""
         due: list[Fault] = []
         left: list[tuple[Fault, int]] = []
         with self._lock:
             for fault, seen in self._seen:
-                mine = fault.path in {path, "*"}
+                mine = fnmatchcase(path, fault.path) and fault.method in {None, method}
                 if mine and seen >= fault.after:
                     due.append(fault)
                 now_seen = seen + mine
@@ -163,6 +180,14 @@ def change_page(page: Record, key: str, due: tuple[Fault, ...]) -> None:
         elif fault.kind in _IN_PAGE:
             page[key] = _changed_records(page[key], fault)
             page["exported"] = len(page[key])
+
+
+def changed_object(content: Record, due: tuple[Fault, ...]) -> Record:
+    """An answer that is one object, with its fields as the due faults say."""
+    for fault in due:
+        if fault.kind in {"set_field", "missing_field", "mutate"}:
+            content = _changed(content, fault) or {}
+    return content
 
 
 def touches_page(due: tuple[Fault, ...]) -> bool:

@@ -14,6 +14,8 @@ from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from b2chat_pipeline.simulator.api import Api, Request
+from b2chat_pipeline.simulator.claude.api import PREFIX as CLAUDE
+from b2chat_pipeline.simulator.claude.api import ClaudeApi
 from b2chat_pipeline.simulator.clock import Clock
 from b2chat_pipeline.simulator.control import PREFIX, control
 from b2chat_pipeline.simulator.faults import FaultBook, first_of
@@ -32,6 +34,7 @@ class Simulator:
     """A local B2Chat, running inside a `with` block. Port 0 takes any free one; `url` says which.
 
     `requests_per_second` (real time) and `requests_per_day` (account-local, simulated) make it answer 429 above them.
+    Below `/v1/` it answers as Claude's API, to whoever has the `api_key`.
     """
 
     def __init__(
@@ -44,6 +47,7 @@ class Simulator:
         password: str = "demo",  # noqa: S107 - an invented account's
         requests_per_second: float | None = None,
         requests_per_day: int | None = None,
+        api_key: str = "demo",
     ) -> None:
         self.world = world
         self.clock = clock
@@ -53,6 +57,7 @@ class Simulator:
         tokens = TokenOffice(username=username, password=password, seed=world.seed)
         limit = RateLimit(per_second=requests_per_second, per_day=requests_per_day)
         self._api = Api(world, clock=clock, tokens=tokens, limit=limit)
+        self._claude = ClaudeApi(clock=clock, api_key=api_key)
         self._answering = threading.Lock()
         self._port = port
         self._server: _Server | None = None
@@ -88,10 +93,11 @@ class Simulator:
         """Answer one request on its connection; returns whether the connection can serve another."""
         if request.path.startswith(PREFIX):
             return deliver(connection, control(self, request), (), stopping=self.stopping)
-        due = self.faults.take(request.path)
+        due = self.faults.take(request.path, request.method)
         # One at a time: the work is all processor time, and token, limits and signatures are shared.
         with self._answering:
-            answer = self._api.answer(request, due)
+            asked = self._claude if request.path.startswith(CLAUDE) else self._api
+            answer = asked.answer(request, due)
             status = 0 if first_of(due, "reset") else answer.status
             self._record(request, status)
         return deliver(connection, answer, due, stopping=self.stopping)
