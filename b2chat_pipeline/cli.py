@@ -229,7 +229,10 @@ def simulate(
     now: datetime | None,
     speed: float,
 ) -> None:
-    """Run a local server that behaves like the B2Chat API, with invented data (user and password: demo)."""
+    """Run a local server that behaves like the B2Chat API, with invented data (user and password: demo).
+
+    Below /v1/ it behaves like Claude's API (key: demo), with a set of rules in the place of a model.
+    """
     from b2chat_pipeline.commands.ports import require_free
     from b2chat_pipeline.simulator import Clock, Simulator, World, serve
 
@@ -245,6 +248,7 @@ def simulate(
 
     def ready(simulator: Simulator) -> None:
         click.echo(f"A simulated B2Chat API is at {simulator.url} (user demo, password demo). Ctrl-C stops it.")
+        click.echo("At the same address a set of rules answers as Claude's API does (key demo, model simulated-judge).")
 
     serve(world, clock=Clock(start, speed=speed), port=port, username="demo", password="demo", on_ready=ready)  # noqa: S106
 

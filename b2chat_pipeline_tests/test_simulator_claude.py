@@ -168,9 +168,9 @@ def test_a_request_that_the_service_would_refuse_is_refused(changed: dict[str, A
 
 
 def test_a_schema_within_the_limits_is_taken() -> None:
-    allowed = schema(enum=[0, 25, 50, 75, 100])
+    allowed = with_schema(schema(enum=[0, 25, 50, 75, 100]))
     with claude() as (_, client):
-        answer = client.messages.create(**request_about(HELPED), **with_schema(allowed))
+        answer = client.messages.create(**{**request_about(HELPED), **allowed})
 
     assert answer.stop_reason == "end_turn"
 

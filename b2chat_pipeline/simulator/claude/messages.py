@@ -96,8 +96,8 @@ def _check_messages(messages: object) -> None:
     if not isinstance(messages, list) or not messages:
         raise Refused(400, "messages: at least one message is required")
     for at, message in enumerate(messages):
-        if not isinstance(message, Mapping) or message.get("role") not in {"user", "assistant"}:
-            raise Refused(400, f"messages.{at}.role: Input should be 'user' or 'assistant'")
+        if not isinstance(message, Mapping) or message.get("role") not in {"user", "assistant", "system"}:
+            raise Refused(400, f"messages.{at}.role: Input should be 'user', 'assistant' or 'system'")
         if not message.get("content"):
             raise Refused(400, f"messages.{at}: user messages must have non-empty content")
     if messages[0]["role"] != "user":
