@@ -1,5 +1,7 @@
 """A local B2Chat: it answers as the vendor's API does, from an invented account, with faults on demand.
 
+In `claude/`, a stand-in for Claude's API at the same address.
+
 Used by the demo, the tests and the benchmarks. Nothing here is imported by the pipeline.
 """
 
