@@ -92,6 +92,25 @@ def build(*, start: str | None, end: str | None) -> None:
         sys.exit(1)
 
 
+@cli.command(short_help="Have conversations scored by a model.")
+@click.argument("start", metavar="FROM")
+@click.argument("end", metavar="TO")
+@click.option("--dry-run", is_flag=True, help="Only say what would be sent and what it could cost; nothing leaves.")
+@click.option("--user", metavar="EMAIL", help="Whose request this is in the books; an administrator's address.")
+def score(*, start: str, end: str, dry_run: bool, user: str | None) -> None:
+    """Have the conversations scored that were closed from FROM to before TO. Needs built metrics (`b2chat build`).
+
+    What is scored already is not paid again. The exit status is 1 where the service stopped answering.
+    """
+    from b2chat_pipeline.commands.score import preview
+    from b2chat_pipeline.commands.score import score as run
+
+    if dry_run:
+        preview(_environ(), start=start, end=end)
+    elif not run(_environ(), start=start, end=end, user=user):
+        sys.exit(1)
+
+
 @cli.command(short_help="Show the chats behind a number.")
 @click.argument("mart")
 @click.argument("key")

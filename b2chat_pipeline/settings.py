@@ -62,9 +62,11 @@ VARIABLES = (
     ),
     Variable(
         "B2CHAT_CONFIG",
-        "YAML file with business calendars, departments and targets: what `b2chat config apply` applies.",
+        "YAML file with business calendars, departments, targets and scoring: what `b2chat config apply` applies.",
         "config.yaml",
     ),
+    Variable("ANTHROPIC_API_KEY", "Key of the service whose model scores conversations. Never logged."),
+    Variable("ANTHROPIC_BASE_URL", "Address of that service.", "https://api.anthropic.com"),
     Variable("B2CHAT_DATABASE_URL", "The warehouse, any PostgreSQL 15 or newer. Unset: the embedded server."),
     Variable("DAGSTER_DATABASE_URL", "Dagster's own database, best on the same server. Unset: the embedded server."),
     Variable("B2CHAT_DATA_DIR", "Folder of the embedded PostgreSQL and of logs.", ".b2chat"),
@@ -92,6 +94,14 @@ class Source:
 
 
 @dataclass(frozen=True)
+class ModelService:
+    """How to reach the service whose model scores conversations."""
+
+    url: str
+    api_key: str = field(repr=False)
+
+
+@dataclass(frozen=True)
 class Storage:
     """Where data is kept. A URL of None means the embedded PostgreSQL below `data_dir`."""
 
@@ -109,12 +119,18 @@ def read_source(environ: Mapping[str, str], stored: Mapping[str, str] | None = N
     """How to reach the API: environment, then `stored` (system_settings), then the default. Raises SettingsError."""
     stored = stored or {}
     return Source(
-        api_url=_api_url(_value("B2CHAT_API_URL", environ, stored)),
+        api_url=_address("B2CHAT_API_URL", environ, stored),
         username=_required("B2CHAT_USERNAME", environ),
         password=_required("B2CHAT_PASSWORD", environ),
         requests_per_second=_number("B2CHAT_REQUESTS_PER_SECOND", environ, stored),
         requests_per_day=int(_number("B2CHAT_REQUESTS_PER_DAY", environ, stored, pattern=r"[0-9]{1,9}")),
     )
+
+
+def read_model_service(environ: Mapping[str, str]) -> ModelService:
+    """How to reach the service that scores. Raises SettingsError where there is no key, or the address is none."""
+    url = _address("ANTHROPIC_BASE_URL", environ, {})
+    return ModelService(url=url, api_key=_required("ANTHROPIC_API_KEY", environ))
 
 
 def read_storage(environ: Mapping[str, str]) -> Storage:
@@ -213,14 +229,15 @@ def _number(
     return float(text)
 
 
-def _api_url(text: str) -> str:
+def _address(name: str, environ: Mapping[str, str], stored: Mapping[str, str]) -> str:
+    text = _value(name, environ, stored)
     try:
         parts = urlsplit(text)
         is_address = parts.scheme in {"http", "https"} and bool(parts.hostname)
     except ValueError:  # a bracket without its partner
         is_address = False
     if not is_address:
-        raise SettingsError(f"B2CHAT_API_URL is {text!r}, which is no address: the default is {DEFAULT_API_URL}.")
+        raise SettingsError(f"{name} is {text!r}, which is no address: the default is {_BY_NAME[name].default}.")
     return text.rstrip("/")
 
 

@@ -27,7 +27,7 @@ from b2chat_pipeline.operations.timelines import Content, Period, consecutive, s
 from b2chat_pipeline.warehouse.identifiers import new_id
 from b2chat_pipeline.windows import AccountClock
 
-Kind = Literal["calendar", "department", "sla policy"]
+Kind = Literal["calendar", "department", "scoring", "sla policy"]
 # How many years ahead hours are worked out: holidays are decided about that far.
 YEARS_AHEAD = 5
 
@@ -89,6 +89,11 @@ class _Applying:
             plant(self._connection, configuration.departments, now=self._account.now)
         if configuration.sla is not None:
             self._compare("sla policy", dict(self._policies(configuration.sla)), self._next_day)
+        if configuration.scoring is not None:
+            # Nothing of the past is scored anew by other terms: they hold at once.
+            terms = consecutive([(None, msgspec.to_builtins(configuration.scoring))])
+            first = not self._is_any("select exists (select from ops.config_versions where kind = 'scoring')")
+            self._compare("scoring", {"scoring": terms}, None if first else self._account.now)
         self._work_out_hours()
         self._work_out_rules()
 

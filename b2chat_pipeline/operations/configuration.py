@@ -1,4 +1,4 @@
-"""The YAML file of what a person decides: business calendars, the tree of departments, targets.
+"""The YAML file of what a person decides: business calendars, the tree of departments, targets, scoring.
 
 Here belongs what may stand in it, each wrong place named. Not here: what becomes of it (`applying.py`).
 """
@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 import yaml
 
+from b2chat_pipeline.analysis.terms import Terms, problem
 from b2chat_pipeline.settings import OperatorError
 
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
@@ -86,6 +87,7 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     calendars: Mapping[Name, list[WeeklyHours]] | None = None
     departments: list[Department] | None = None
     sla: list[Policy] | None = None
+    scoring: Terms | None = None
 
 
 def read_configuration(file: Path) -> Configuration:
@@ -123,6 +125,9 @@ def parse(text: bytes) -> Configuration:
     _check_departments(configuration.departments or [], calendars)
     if configuration.sla is not None:
         _check_policies(configuration.sla)
+    if configuration.scoring is not None and (wrong := problem(configuration.scoring)) is not None:
+        place, what = wrong
+        raise _fail(f"$.scoring.{place}", what)
     return configuration
 
 

@@ -4,6 +4,7 @@
 tables for analysts lives in the schema `analytics` and is described elsewhere.
 """
 
+from b2chat_pipeline.warehouse.schema.analysis import AnalysisBatch, AnalysisCall, AnalysisOutcome
 from b2chat_pipeline.warehouse.schema.application import (
     AuditLog,
     EffectivenessAnalysis,
@@ -38,6 +39,9 @@ from b2chat_pipeline.warehouse.schema.synchronization import ApiResponseLog, Syn
 
 __all__ = [
     "Agent",
+    "AnalysisBatch",
+    "AnalysisCall",
+    "AnalysisOutcome",
     "ApiResponseLog",
     "AuditLog",
     "Base",

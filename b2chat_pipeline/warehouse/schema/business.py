@@ -25,7 +25,7 @@ class ConfigVersion(Base):
         },
     )
 
-    kind: Mapped[str] = mapped_column(primary_key=True, comment="calendar, department or sla policy.")
+    kind: Mapped[str] = mapped_column(primary_key=True, comment="calendar, department, scoring or sla policy.")
     name: Mapped[str] = mapped_column(primary_key=True, comment="Its name in the configuration.")
     version: Mapped[int] = mapped_column(primary_key=True, comment="Counts from 1 by kind and name.")
     content: Mapped[JsonBinary] = mapped_column(comment="What was configured, without its name.")

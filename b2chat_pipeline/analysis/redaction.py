@@ -1,0 +1,252 @@
+"""Takes personal data out of texts before they leave: stable tokens such as <PHONE_1> stand in its place.
+
+The same value has the same token within one conversation; which value that is, nobody keeps. What a text only resembles
+is taken out too: too little left is a weaker score, too much left is somebody's number in foreign hands.
+Not here: what else of a message is sent (`transcript.py`).
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from b2chat_pipeline.analysis.transcript import Transcript
+
+# Goes into the key of a score: whoever changes what is taken out raises it.
+REDACTION_VERSION = "1"
+
+_BREAK = r"[ \t]*\n[ \t]*"
+_AT = r"(?:\s*(?:@|\(at\)|\[at\])\s*|\s+arroba\s+)"
+_DOT = rf"(?:\.|{_BREAK}\.|\.{_BREAK}|\s+punto\s+|\s+dot\s+)"
+_LOCAL = r"[\w.+%'\-]+"
+_LABEL = r"[\w\-]+"
+# An address may be broken over lines: then the word before the break belongs to it, or seems to.
+_EMAIL = re.compile(rf"(?:{_LOCAL}{_BREAK})?{_LOCAL}{_AT}{_LABEL}(?:{_BREAK}{_LABEL})?(?:{_DOT}{_LABEL})+")
+_LINK = re.compile(
+    r"\b(?:https?|ftp)://\S+"
+    r"|\bwww\.\S+"
+    r"|\b[\w\-]+(?:\.[\w\-]+)+/\S*"
+    r"|\b[\w\-]+(?:\.[\w\-]+)*\.(?:com|net|org|info|biz|app|edu|gov)(?:\.[a-z]{2})?\b"
+)
+# Digits with what people put between them. Seven are a phone number without its area.
+_DIGITS = re.compile(r"\+?[ \t]?\(?\d(?:[\s().\-/·\u2013]{0,3}\d){6,}")
+_DOCUMENTS = (
+    # Documents with letters in them: tax and population numbers, passports, identity cards.
+    re.compile(r"\b[a-z]{4}\d{6}[hm][a-z]{5}[a-z0-9]\d\b"),
+    re.compile(r"\b[a-z&]{3,4}\d{6}[a-z0-9]{3}\b"),
+    re.compile(r"\b[a-z]{1,3}[\-\s]?\d{6,9}[a-z]?\b"),
+    re.compile(r"\b\d{1,3}(?:[.\s]?\d{3}){2}[\s\-]?[\dk]\b"),
+    re.compile(r"\b\d{7,8}[\s\-]?[a-z]\b"),
+)
+# A number that somebody calls a document, however short it is.
+_CALLED_DOCUMENT = re.compile(
+    r"\b(?:c\.?\s?c\.?|cedula|dni|nit|rut|curp|rfc|nie|ine|ssn|passport|pasaporte|documento|identificacion|id)\b"
+    r"[\s:#.\-]{0,3}(?:(?:numero|number|no|nro|es|is|de identidad)\b[\s:#.\-]{0,3}){0,2}"
+    r"(?P<number>[a-z]{0,3}[\s\-]?\d(?:[\s.\-]{0,2}[\da-z]\b|[\s.\-]{0,2}\d){3,})"
+)
+# Digits that are nobody's: amounts with their currency, days and times of day.
+_HARMLESS = re.compile(
+    r"[$€£]\s?\d{1,3}(?:[.,]\d{3})+(?:[.,]\d{1,2})?\b"
+    r"|\b\d{4}-\d{2}-\d{2}(?:[t\s]\d{2}:\d{2})?\b"
+    r"|\b\d{1,2}[/\-]\d{1,2}[/\-](?:\d{2}|\d{4})\b(?:\s\d{1,2}:\d{2})?"
+)
+_DIGIT_RUN = re.compile(r"\d")
+_CARD_DIGITS = range(13, 20)
+_PHONE_DIGITS = range(7, 16)
+# Parts of names that are words of the language rather than somebody's.
+_PARTICLES = frozenset({"de", "del", "la", "las", "los", "el", "y", "da", "do", "dos", "van", "von", "the", "and"})
+_SHORTEST_NAME = 3
+
+
+@dataclass(frozen=True)
+class Person:
+    """What we know of somebody a conversation may name: texts that must not leave."""
+
+    names: Sequence[str] = ()
+    # Numbers and addresses, each as it is stored.
+    values: Sequence[tuple[str, str]] = ()
+
+
+@dataclass(frozen=True)
+class _Span:
+    start: int
+    end: int
+    kind: str
+    # What makes two places the same value.
+    value: str
+
+
+class Redactor:
+    """Takes out of texts what personal data looks like, and what is known of some people."""
+
+    def __init__(self, people: Iterable[Person]) -> None:
+        people = list(people)
+        self._names = _names_pattern(name for person in people for name in person.names)
+        self._values = [
+            (kind, pattern)
+            for kind, pattern in ((kind, _value_pattern(value)) for person in people for kind, value in person.values)
+            if pattern is not None
+        ]
+
+    def redacted(self, transcript: Transcript) -> Transcript:
+        """The same conversation with tokens for personal data."""
+        tokens = _Tokens()
+        lines = (msgspec.structs.replace(it, text=self._text(it.text, tokens)) for it in transcript.lines)
+        return Transcript(list(lines))
+
+    def _text(self, text: str | None, tokens: "_Tokens") -> str | None:
+        if text is None:
+            return None
+        folded = _Folded.of(text)
+        out, end = [], 0
+        for span in _merged(self._spans(folded.text)):
+            start, stop = folded.original(span.start, span.end)
+            out += [text[end:start], tokens.token(span)]
+            end = stop
+        return "".join([*out, text[end:]])
+
+    def _spans(self, text: str) -> Iterator[_Span]:
+        yield from _found(_LINK, "LINK", text)
+        yield from _found(_EMAIL, "EMAIL", text)
+        for kind, pattern in self._values:
+            yield from _found(pattern, kind, text)
+        yield from _numbers(text)
+        if self._names is not None:
+            yield from _found(self._names, "NAME", text)
+
+
+class _Tokens:
+    """The tokens of one conversation, in order of appearance. Forgotten with it."""
+
+    def __init__(self) -> None:
+        self._tokens: dict[tuple[str, str], str] = {}
+        self._counts: dict[str, int] = {}
+
+    def token(self, span: _Span) -> str:
+        key = (span.kind, span.value)
+        if key not in self._tokens:
+            self._counts[span.kind] = self._counts.get(span.kind, 0) + 1
+            self._tokens[key] = f"<{span.kind}_{self._counts[span.kind]}>"
+        return self._tokens[key]
+
+
+@dataclass(frozen=True)
+class _Folded:
+    """A text in small letters without accents and invisible characters, and where each character came from."""
+
+    text: str
+    places: Sequence[int]
+    length: int
+
+    @classmethod
+    def of(cls, text: str) -> "_Folded":
+        folded: list[str] = []
+        places: list[int] = []
+        for place, character in enumerate(text):
+            for plain in fold(character):
+                folded.append(plain)
+                places.append(place)
+        return cls("".join(folded), places, len(text))
+
+    def original(self, start: int, end: int) -> tuple[int, int]:
+        """The part of the text as written that a part of the folded one stands for, marks that follow it included."""
+        stop = self.places[end] if end < len(self.places) else self.length
+        return self.places[start], stop
+
+
+def fold(text: str) -> str:
+    """A text in small letters, without accents and invisible characters, digits of all scripts as ours."""
+    return "".join(map(_plain, unicodedata.normalize("NFKD", text))).casefold()
+
+
+def _plain(character: str) -> str:
+    if character.isascii():
+        return character
+    if unicodedata.combining(character) or unicodedata.category(character) == "Cf":
+        return ""
+    if character.isspace():
+        return " "
+    digit = unicodedata.digit(character, None)
+    return character if digit is None else str(digit)
+
+
+def is_card_number(digits: str) -> bool:
+    """Whether digits are as many as a card has and pass the check of Luhn (ISO/IEC 7812-1)."""
+    if len(digits) not in _CARD_DIGITS:
+        return False
+    doubled = [sum(divmod(2 * int(digit), 10)) for digit in digits[-2::-2]]
+    return (sum(doubled) + sum(map(int, digits[-1::-2]))) % 10 == 0
+
+
+def _found(pattern: re.Pattern[str], kind: str, text: str) -> Iterator[_Span]:
+    for match in pattern.finditer(text):
+        yield _Span(match.start(), match.end(), kind, "".join(match[0].split()))
+
+
+def _numbers(text: str) -> Iterator[_Span]:
+    """Cards, phone numbers and documents, by their digits."""
+    searched = _HARMLESS.sub(lambda match: _DIGIT_RUN.sub("_", match[0]), text)
+    for match in _CALLED_DOCUMENT.finditer(searched):
+        yield _Span(match.start("number"), match.end("number"), "DOCUMENT", _compact(match["number"]))
+    for pattern in _DOCUMENTS:
+        yield from (
+            _Span(match.start(), match.end(), "DOCUMENT", _compact(match[0])) for match in pattern.finditer(searched)
+        )
+    for match in _DIGITS.finditer(searched):
+        digits = _digits_of(match[0])
+        yield _Span(match.start(), match.end(), _kind_of(match[0], digits), digits)
+
+
+def _kind_of(written: str, digits: str) -> str:
+    if is_card_number(digits):
+        return "CARD"
+    if len(digits) not in _PHONE_DIGITS:
+        return "NUMBER"
+    return "PHONE" if written.lstrip().startswith(("+", "(")) or len(digits) > 8 else "NUMBER"
+
+
+def _digits_of(text: str) -> str:
+    return "".join(_DIGIT_RUN.findall(text))
+
+
+def _compact(text: str) -> str:
+    return "".join(character for character in text if character.isalnum())
+
+
+def _merged(spans: Iterable[_Span]) -> list[_Span]:
+    """Spans in order of place; those that overlap are one, of the kind that was recognized first."""
+    ranked = sorted(enumerate(spans), key=lambda each: (each[1].start, each[0]))
+    merged: list[tuple[int, _Span]] = []
+    for rank, span in ranked:
+        if merged and span.start < merged[-1][1].end:
+            before_rank, before = merged[-1]
+            first = span if rank < before_rank else before
+            whole = replace(first, start=before.start, end=max(before.end, span.end))
+            merged[-1] = (min(rank, before_rank), whole)
+        else:
+            merged.append((rank, span))
+    return [span for _, span in merged]
+
+
+def _names_pattern(names: Iterable[str]) -> re.Pattern[str] | None:
+    """Finds whole names, and each part of one that is long enough to be somebody's."""
+    wanted: set[str] = set()
+    for name in names:
+        parts = [part for part in re.split(r"\W+", fold(name)) if part]
+        if len(parts) > 1:
+            wanted.add(r"\W{1,3}".join(map(re.escape, parts)))
+        wanted |= {re.escape(part) for part in parts if len(part) >= _SHORTEST_NAME and part not in _PARTICLES}
+    if not wanted:
+        return None
+    # Longest first: a whole name is one token, not one for each of its parts.
+    return re.compile(rf"(?<!\w)(?:{'|'.join(sorted(wanted, key=len, reverse=True))})(?!\w)")
+
+
+def _value_pattern(value: str) -> re.Pattern[str] | None:
+    """Finds a known value however it is spaced; numbers also without a country's code before them."""
+    plain = [character for character in fold(value) if character.isalnum() or character in "@._"]
+    if sum(character.isalnum() for character in plain) < 5:
+        return None
+    return re.compile(r"(?<!\w)" + r"[\s().\-/]{0,3}".join(map(re.escape, plain)) + r"(?!\w)")

@@ -1,0 +1,106 @@
+"""Scoring of conversations: every paid request with its money, and the answers that became no score.
+
+The scores themselves are `effectiveness_analysis` (`application.py`).
+"""
+
+from datetime import date, datetime
+from decimal import Decimal
+
+from sqlalchemy import Index, Numeric, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from b2chat_pipeline.warehouse.schema.base import Base, JsonBinary
+from b2chat_pipeline.warehouse.schema.operations import OPS
+
+_MONEY = Numeric(14, 8)
+
+
+class AnalysisCall(Base):
+    """One request to the model's service that may cost money."""
+
+    __tablename__ = "analysis_calls"
+    __table_args__ = (
+        Index(None, "day"),
+        Index(None, "chat_id"),
+        Index(None, "score_key"),
+        Index(None, "batch_id"),
+        Index("analysis_calls_reserved_idx", "mode", postgresql_where=text("state = 'reserved'")),
+        {
+            "schema": OPS,
+            "comment": "The ledger of money: requests to the model's service, each reserved before it is sent.",
+        },
+    )
+
+    id: Mapped[str] = mapped_column(
+        primary_key=True, comment="Key; also that of the row in effectiveness_analysis, and the custom_id in a batch."
+    )
+    chat_id: Mapped[str | None] = mapped_column(comment="Chat that is judged; NULL for a canary.")
+    canary: Mapped[str | None] = mapped_column(comment="Which canary it is; NULL for a chat.")
+    score_key: Mapped[bytes] = mapped_column(
+        comment="SHA-256 of model, versions of prompt, rubric, schema and redaction, and the transcript's hash."
+    )
+    attempt: Mapped[int] = mapped_column(comment="1, or 2 where an unusable answer is asked for again.")
+    mode: Mapped[str] = mapped_column(comment="direct or batch.")
+    batch_id: Mapped[str | None] = mapped_column(comment="Batch it is an item of; NULL for a direct request.")
+    user_id: Mapped[str] = mapped_column(comment="Who asked for it.")
+    model: Mapped[str] = mapped_column(comment="Model that is asked.")
+    terms_version: Mapped[int] = mapped_column(comment="Version of the configured terms its cost is counted by.")
+    day: Mapped[date] = mapped_column(comment="Account-local day whose cap it counts against.")
+    state: Mapped[str] = mapped_column(
+        comment="reserved, settled (paid by usage), released (cost nothing), or lost (nobody knows what it cost)."
+    )
+    reserved_usd: Mapped[Decimal] = mapped_column(_MONEY, comment="The most it can cost.")
+    cost_usd: Mapped[Decimal | None] = mapped_column(
+        _MONEY, comment="What it cost; NULL while reserved, and where lost: then reserved_usd counts."
+    )
+    usage: Mapped[JsonBinary | None] = mapped_column(comment="Tokens as the service counted them.")
+    outcome: Mapped[str | None] = mapped_column(comment="scored, or what analysis_outcomes tells more of.")
+    unanswered: Mapped[int | None] = mapped_column(comment="Attempts whose answer never came; may have been billed.")
+    request_id: Mapped[str | None] = mapped_column(comment="The service's own id of the request.")
+    reserved_at: Mapped[datetime] = mapped_column(comment="When the money was reserved, before sending.")
+    ended_at: Mapped[datetime | None] = mapped_column(comment="When it was settled, released or lost.")
+
+
+class AnalysisBatch(Base):
+    """One batch of requests."""
+
+    __tablename__ = "analysis_batches"
+    __table_args__ = (
+        Index(None, "state"),
+        {"schema": OPS, "comment": "Batches of requests to the model's service, each written down before it is sent."},
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True, comment="Key.")
+    service_id: Mapped[str | None] = mapped_column(
+        unique=True, comment="The service's key; NULL until it is known that the service took the batch."
+    )
+    state: Mapped[str] = mapped_column(
+        comment="submitting, submitted, collected, held (canaries moved: a person must look), or dropped (never taken)."
+    )
+    user_id: Mapped[str] = mapped_column(comment="Who asked for it.")
+    items: Mapped[int] = mapped_column(comment="Requests in it, canaries included.")
+    reason: Mapped[str | None] = mapped_column(comment="Why it is held or dropped.")
+    created_at: Mapped[datetime] = mapped_column(comment="When it was written down, before sending.")
+    submitted_at: Mapped[datetime | None] = mapped_column(comment="When the service had taken it.")
+    ended_at: Mapped[datetime | None] = mapped_column(comment="When its results had been collected, or it was dropped.")
+
+
+class AnalysisOutcome(Base):
+    """One request that brought no score."""
+
+    __tablename__ = "analysis_outcomes"
+    __table_args__ = (
+        Index(None, "chat_id"),
+        Index(None, "outcome"),
+        {"schema": OPS, "comment": "Requests to the model's service that brought no score, and why."},
+    )
+
+    call_id: Mapped[str] = mapped_column(primary_key=True, comment="The request, with its usage and cost.")
+    chat_id: Mapped[str | None] = mapped_column(comment="Chat that was to be scored; NULL for a canary.")
+    outcome: Mapped[str] = mapped_column(
+        comment="undecided (no evidence), voided (an answer that is none), refused, truncated, held (a person must"
+        " look), or failed (no answer)."
+    )
+    reason: Mapped[str] = mapped_column(comment="Why, in words; no personal data.")
+    response: Mapped[JsonBinary | None] = mapped_column(comment="The complete answer, where there was one.")
+    created_at: Mapped[datetime] = mapped_column(comment="When it came.")
