@@ -1,7 +1,7 @@
 """A loopback service that answers from a script, chats to be scored, and answers written by hand.
 
-Everything the service says is written here byte for byte, so that the code is tested against what the wire can carry and
-not against anybody's judge.
+Everything the service says is written here byte for byte, so that the code is tested against what the wire can carry
+and not against anybody's judge.
 """
 
 import json
@@ -40,6 +40,8 @@ WEEK = Window(datetime(2025, 3, 1, tzinfo=UTC), datetime(2025, 3, 10, tzinfo=UTC
 USAGE = {"input_tokens": 2000, "output_tokens": 400}
 # 2,000 tokens in at 1 dollar and 400 out at 5 dollars a million.
 COST = "0.00400000"
+# Chats that are in the warehouse, all but some of them left out by `use`.
+CHATS = 10
 TALK = (
     (True, "Hola, mi pedido no ha llegado y ya pasaron ocho días"),
     (False, "Buen día, permítame validar con la transportadora"),
@@ -51,9 +53,8 @@ IMPATIENT = Patience(attempts=3, first_wait=0.001, longest_wait=0.002, longest_p
 
 
 def configuration(*, day: str = "5", month: str = "100") -> bytes:
-    return (
-        f"scoring: {{model: {MODEL}, prices: {{{MODEL}: {{input: 1, output: 5}}}}, caps: {{day: {day}, month: {month}}}}}"
-    ).encode()
+    prices = f"{{{MODEL}: {{input: 1, output: 5}}}}"
+    return f"scoring: {{model: {MODEL}, prices: {prices}, caps: {{day: {day}, month: {month}}}}}".encode()
 
 
 def judgement(level: int | None, *evidence: tuple[int, str]) -> dict[str, object]:
@@ -106,8 +107,14 @@ def message(text: object = None, *, stop_reason: str = "end_turn", usage: object
     """A message of the service with a text, or with a good answer."""
     said = text if isinstance(text, str) else json.dumps(answer() if text is None else text)
     body = {
-        **{"id": "msg_1", "type": "message", "role": "assistant", "model": MODEL, "stop_sequence": None},
-        **{"content": [{"type": "text", "text": said}], "stop_reason": stop_reason, "usage": usage or USAGE},
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": MODEL,
+        "stop_sequence": None,
+        "content": [{"type": "text", "text": said}],
+        "stop_reason": stop_reason,
+        "usage": usage or USAGE,
     }
     return Scripted(body=json.dumps(body).encode(), headers={"request-id": "req_1"})
 
@@ -200,10 +207,21 @@ def talk(*said: tuple[bool, str], begins: datetime = NOON) -> tuple[Message, ...
 def chat(key: str = "c1", **changes: object) -> Chat:
     """A chat that can be scored: answered after a minute, closed after an hour."""
     told: dict[str, Any] = {
-        **{"key": key, "created": NOON, "raw_status": "CLOSED", "opened": NOON, "picked_up": NOON},
-        **{"response": NOON + timedelta(seconds=60), "closed": NOON + timedelta(hours=1)},
-        **{"provider": "whatsapp", "priority": "normal", "department": None, "available": True},
-        **{"tags": (), "time_flags": (), "messages": talk(), "history": ()},
+        "key": key,
+        "created": NOON,
+        "raw_status": "CLOSED",
+        "opened": NOON,
+        "picked_up": NOON,
+        "response": NOON + timedelta(seconds=60),
+        "closed": NOON + timedelta(hours=1),
+        "provider": "whatsapp",
+        "priority": "normal",
+        "department": None,
+        "available": True,
+        "tags": (),
+        "time_flags": (),
+        "messages": talk(),
+        "history": (),
     }
     return Chat(**(told | changes))
 
@@ -220,6 +238,27 @@ class Bench:
         """Make some chats all there is, with their metrics."""
         store(self.connection, chats)
         build_core(self.connection, ZONE)
+
+    def reset(self) -> None:
+        """Forget every call, and hold the one usual chat of ten."""
+        self.connection.execute(
+            "delete from effectiveness_analysis; delete from ops.analysis_calls; delete from ops.analysis_outcomes;"
+            " delete from ops.analysis_batches; delete from notifications"
+        )
+        if self.rows("select count(*), count(distinct messages_out) from analytics.chat_metrics") != [(CHATS, 1)]:
+            self.hold(*(chat(f"c{number}") for number in range(CHATS)))
+        self.connection.execute("delete from messages where id = 'later'")
+        self.use(1)
+        self.now = NOW
+        self.connection.execute("delete from ops.config_versions where kind = 'scoring'")
+        self.configure()
+        self.server.script.clear()
+        self.server.bodies.clear()
+        self.server.headers.clear()
+
+    def use(self, chats: int) -> None:
+        """Let so many of the usual chats count."""
+        self.connection.execute("update chats set is_deleted = id >= %s", (f"c{chats}",))
 
     def configure(self, **caps: str) -> None:
         apply(self.connection, parse(configuration(**caps)), Account(CLOCK, SYSTEM_USER, self.now))
@@ -246,10 +285,9 @@ class Bench:
 
 @contextmanager
 def running_bench(connection: Connection) -> Iterator[Bench]:
-    """A bench over an empty warehouse, configured, with one chat in it."""
+    """A bench over an empty warehouse; to be `reset` before each use."""
     with running_service() as server:
         bench = Bench(connection, server)
         ensure_users(connection, (), now=NOW)
-        bench.configure()
-        bench.hold(chat())
+        bench.hold(*(chat(f"c{number}") for number in range(CHATS)))
         yield bench

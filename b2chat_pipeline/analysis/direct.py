@@ -111,12 +111,18 @@ class _Scoring:
             try:
                 asked = self._reserve(item)
             except CapReachedError as reached:
-                self.tally.stopped = reached
-                notify_cap(self._connection, self._order.user_id, reached, self._now())
+                # What is in flight may cost less than was put aside for it.
+                self._again.appendleft(item)
+                if not self._flying:
+                    self._stop_at_cap(reached)
                 break
             self._flying[pool.submit(self._service.ask, item.prepared.params(item.attempt))] = (item, asked)
             self.tally.calls += 1
         return self.tally.calls > before
+
+    def _stop_at_cap(self, reached: CapReachedError) -> None:
+        self.tally.stopped = reached
+        notify_cap(self._connection, self._order.user_id, reached, self._now())
 
     def _reserve(self, item: Item) -> Asked:
         terms, now = self._order.terms, self._now()

@@ -46,7 +46,7 @@ def prepare(connection: Connection, candidates: Sequence[Candidate], asking: Ask
     for start in range(0, len(candidates), _AT_ONCE):
         some = candidates[start : start + _AT_ONCE]
         transcripts = read_transcripts(connection, [it.chat_id for it in some])
-        keys = {chat_id: score_key(asking.model, transcript) for chat_id, transcript in transcripts.items()}
+        keys = {chat_id: score_key(chat_id, asking.model, transcript) for chat_id, transcript in transcripts.items()}
         stored = known(connection, keys.values())
         attempts = {chat_id: _attempt(stored.get(key), asking) for chat_id, key in keys.items()}
         contacts = customers(connection, [chat_id for chat_id, attempt in attempts.items() if attempt])

@@ -31,7 +31,7 @@ _LINK = re.compile(
     r"|\b[\w\-]+(?:\.[\w\-]+)*\.(?:com|net|org|info|biz|app|edu|gov)(?:\.[a-z]{2})?\b"
 )
 # Digits with what people put between them. Seven are a phone number without its area.
-_DIGITS = re.compile(r"\+?[ \t]?\(?\d(?:[\s().\-/·\u2013]{0,3}\d){6,}")
+_DIGITS = re.compile(r"(?:\+[ \t]?)?\(?\d(?:[\s().\-/·\u2013]{0,3}\d){6,}")
 _DOCUMENTS = (
     # Documents with letters in them: tax and population numbers, passports, identity cards.
     re.compile(r"\b[a-z]{4}\d{6}[hm][a-z]{5}[a-z0-9]\d\b"),
@@ -46,18 +46,18 @@ _CALLED_DOCUMENT = re.compile(
     r"[\s:#.\-]{0,3}(?:(?:numero|number|no|nro|es|is|de identidad)\b[\s:#.\-]{0,3}){0,2}"
     r"(?P<number>[a-z]{0,3}[\s\-]?\d(?:[\s.\-]{0,2}[\da-z]\b|[\s.\-]{0,2}\d){3,})"
 )
-# Digits that are nobody's: amounts with their currency, days and times of day.
+# Digits that are nobody's: amounts with their currency, days of these years and times of day.
 _HARMLESS = re.compile(
-    r"[$€£]\s?\d{1,3}(?:[.,]\d{3})+(?:[.,]\d{1,2})?\b"
-    r"|\b\d{4}-\d{2}-\d{2}(?:[t\s]\d{2}:\d{2})?\b"
-    r"|\b\d{1,2}[/\-]\d{1,2}[/\-](?:\d{2}|\d{4})\b(?:\s\d{1,2}:\d{2})?"
+    r"[$€£]\s?\d{1,3}(?:[.,]\d{3})+(?:[.,]\d{1,2})?\b(?![.,\-/]?\d)"
+    r"|(?<![\w.\-/])20\d{2}-(?:0\d|1[0-2])-[0-3]\d(?:[t\s]\d{2}:\d{2})?\b(?![.\-/]?\d)"
+    r"|(?<![\w.\-/])[0-3]?\d([/\-])(?:0?\d|1[0-2])\1(?:20)?\d{2}\b(?:\s\d{1,2}:\d{2})?(?![.\-/]?\d)"
 )
 _DIGIT_RUN = re.compile(r"\d")
 _CARD_DIGITS = range(13, 20)
 _PHONE_DIGITS = range(7, 16)
 # Parts of names that are words of the language rather than somebody's.
 _PARTICLES = frozenset({"de", "del", "la", "las", "los", "el", "y", "da", "do", "dos", "van", "von", "the", "and"})
-_SHORTEST_NAME = 3
+_SHORTEST_NAME, _SHORTEST_VALUE = 3, 5
 
 
 @dataclass(frozen=True)
@@ -188,15 +188,14 @@ def _found(pattern: re.Pattern[str], kind: str, text: str) -> Iterator[_Span]:
 def _numbers(text: str) -> Iterator[_Span]:
     """Cards, phone numbers and documents, by their digits."""
     searched = _HARMLESS.sub(lambda match: _DIGIT_RUN.sub("_", match[0]), text)
-    for match in _CALLED_DOCUMENT.finditer(searched):
-        yield _Span(match.start("number"), match.end("number"), "DOCUMENT", _compact(match["number"]))
-    for pattern in _DOCUMENTS:
-        yield from (
-            _Span(match.start(), match.end(), "DOCUMENT", _compact(match[0])) for match in pattern.finditer(searched)
-        )
     for match in _DIGITS.finditer(searched):
         digits = _digits_of(match[0])
         yield _Span(match.start(), match.end(), _kind_of(match[0], digits), digits)
+    for match in _CALLED_DOCUMENT.finditer(searched):
+        yield _Span(match.start("number"), match.end("number"), "DOCUMENT", _compact(match["number"]))
+    for pattern in _DOCUMENTS:
+        for match in pattern.finditer(searched):
+            yield _Span(match.start(), match.end(), "DOCUMENT", _compact(match[0]))
 
 
 def _kind_of(written: str, digits: str) -> str:
@@ -245,8 +244,8 @@ def _names_pattern(names: Iterable[str]) -> re.Pattern[str] | None:
 
 
 def _value_pattern(value: str) -> re.Pattern[str] | None:
-    """Finds a known value however it is spaced; numbers also without a country's code before them."""
-    plain = [character for character in fold(value) if character.isalnum() or character in "@._"]
-    if sum(character.isalnum() for character in plain) < 5:
+    """Finds a known value, however it is spaced; None where it is too short to be anybody's."""
+    plain = [character for character in fold(value) if character.isalnum()]
+    if len(plain) < _SHORTEST_VALUE:
         return None
-    return re.compile(r"(?<!\w)" + r"[\s().\-/]{0,3}".join(map(re.escape, plain)) + r"(?!\w)")
+    return re.compile(r"(?<!\w)" + r"\W{0,4}".join(map(re.escape, plain)) + r"(?!\w)")

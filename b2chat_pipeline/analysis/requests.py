@@ -68,7 +68,7 @@ def most_output(attempt: int) -> int:
     return MOST_OUTPUT * attempt
 
 
-def score_key(model: str, transcript: Transcript) -> bytes:
-    """What a score is known by: a hash over the conversation as it was written, the model, and all it is asked by."""
-    versions = (model, PROMPT_VERSION, RUBRIC_VERSION, SCHEMA_VERSION, REDACTION_VERSION, transcript.digest())
+def score_key(chat_id: str, model: str, transcript: Transcript) -> bytes:
+    """What a chat's score is known by: a hash over what was written in it, the model, and all it is asked by."""
+    versions = (chat_id, model, PROMPT_VERSION, RUBRIC_VERSION, SCHEMA_VERSION, REDACTION_VERSION, transcript.digest())
     return hashlib.sha256(json.dumps(versions).encode()).digest()

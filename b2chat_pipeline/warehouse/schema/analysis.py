@@ -37,7 +37,7 @@ class AnalysisCall(Base):
     chat_id: Mapped[str | None] = mapped_column(comment="Chat that is judged; NULL for a canary.")
     canary: Mapped[str | None] = mapped_column(comment="Which canary it is; NULL for a chat.")
     score_key: Mapped[bytes] = mapped_column(
-        comment="SHA-256 of model, versions of prompt, rubric, schema and redaction, and the transcript's hash."
+        comment="SHA-256 of chat, model, versions of prompt, rubric, schema and redaction, and transcript."
     )
     attempt: Mapped[int] = mapped_column(comment="1, or 2 where an unusable answer is asked for again.")
     mode: Mapped[str] = mapped_column(comment="direct or batch.")

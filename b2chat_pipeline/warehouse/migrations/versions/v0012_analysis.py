@@ -34,7 +34,7 @@ def _calls() -> None:
             "score_key",
             postgresql.BYTEA(),
             nullable=False,
-            comment="SHA-256 of model, versions of prompt, rubric, schema and redaction, and the transcript's hash.",
+            comment="SHA-256 of chat, model, versions of prompt, rubric, schema and redaction, and transcript.",
         ),
         sa.Column(
             "attempt",
