@@ -10,6 +10,7 @@ import pytest
 
 from b2chat_pipeline_tests.analyst_support import Account, built_account
 from b2chat_pipeline_tests.postgres import PostgresServer, session_server
+from b2chat_pipeline_tests.scoring_support import Bench, running_bench
 
 _DIRECTORY = "B2CHAT_TEST_SERVER_DIRECTORY"
 
@@ -62,6 +63,20 @@ def account(postgres_server: PostgresServer) -> Iterator[Account]:
     """A small account with every model built; whoever changes anything in it puts it back."""
     with built_account(postgres_server) as built:
         yield built
+
+
+@pytest.fixture(scope="session")
+def shared_bench(postgres_server: PostgresServer) -> Iterator[Bench]:
+    """A warehouse with chats to be scored, and a service to judge them, for all tests of scoring."""
+    with postgres_server.database(migrated=True) as url, running_bench(url) as made:
+        yield made
+
+
+@pytest.fixture
+def bench(shared_bench: Bench) -> Bench:
+    """The same, with nothing scored yet."""
+    shared_bench.reset()
+    return shared_bench
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from multiprocessing.connection import Connection as Pipe
-from typing import Any
+from typing import Any, Protocol
 
 import psycopg
 
@@ -31,7 +31,9 @@ PATIENCE = 60.0
 RUN_ID = "doomed"
 # Processes are forked from one that has imported everything and has no threads.
 _PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload(["__main__", __name__, "anyio", "httpcore", "phonenumbers.data.region_CO"])
+_PROCESSES.set_forkserver_preload(
+    ["__main__", __name__, "anyio", "httpcore", "anthropic", "phonenumbers.data.region_CO"]
+)
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,15 @@ class Exchange:
         return self.name == "_exit_gen"
 
 
+class Doable(Protocol):
+    """Something that another process can do with the database at an address."""
+
+    @property
+    def url(self) -> str: ...
+
+    def do(self) -> None: ...
+
+
 @dataclass(frozen=True)
 class Work:
     """A load that another process can do: sides and their hours, one sync after the other."""
@@ -74,6 +85,12 @@ class Work:
     clock: AccountClock
     now: datetime
     syncs: Sequence[tuple[Endpoint, Sequence[Window]]]
+
+    def do(self) -> None:
+        for endpoint, hours in self.syncs:
+            order = Order(endpoint, hours, read=True, load=True, user_id=SYSTEM_USER, operation="manual", run_id=RUN_ID)
+            with tools_for(self.api_url, self.url, self.clock, now=lambda: self.now) as tools:
+                assert run_sync(order, tools).status == "success"
 
 
 def work_of(pipeline: Pipeline, *syncs: tuple[Endpoint, Sequence[Window]]) -> Work:
@@ -98,7 +115,7 @@ def first_transaction(exchanges: Iterable[Exchange], purpose: str) -> list[Excha
     return own[first : last + 1]
 
 
-def counted(work: Work) -> list[Exchange]:
+def counted(work: Doable) -> list[Exchange]:
     """Do the work in another process, undisturbed; returns what it said to PostgreSQL."""
     receiver, sender = _PROCESSES.Pipe(duplex=False)
     process = _PROCESSES.Process(target=_count, args=(work, sender))
@@ -110,7 +127,7 @@ def counted(work: Work) -> list[Exchange]:
     return exchanges
 
 
-def kill(work: Work, moment: Moment) -> None:
+def kill(work: Doable, moment: Moment) -> None:
     """Do the work in another process up to a moment at which it kills itself; fails where it never comes to that."""
     process = _PROCESSES.Process(target=_die, args=(work, moment))
     process.start()
@@ -162,20 +179,13 @@ class _Counter:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _count(work: Work, sender: Pipe) -> None:
+def _count(work: Doable, sender: Pipe) -> None:
     counter = _Counter()
     counter.begin()
-    _do(work)
+    work.do()
     sender.send(counter.exchanges)
 
 
-def _die(work: Work, moment: Moment) -> None:
+def _die(work: Doable, moment: Moment) -> None:
     _Counter(moment).begin()
-    _do(work)
-
-
-def _do(work: Work) -> None:
-    for endpoint, hours in work.syncs:
-        order = Order(endpoint, hours, read=True, load=True, user_id=SYSTEM_USER, operation="manual", run_id=RUN_ID)
-        with tools_for(work.api_url, work.url, work.clock, now=lambda: work.now) as tools:
-            assert run_sync(order, tools).status == "success"
+    work.do()

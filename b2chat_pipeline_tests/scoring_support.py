@@ -26,6 +26,7 @@ from b2chat_pipeline.operations.applying import Account, apply
 from b2chat_pipeline.operations.configuration import parse
 from b2chat_pipeline.settings import ModelService
 from b2chat_pipeline.warehouse.accounts import SYSTEM_USER, ensure_users
+from b2chat_pipeline.warehouse.connection import connect
 from b2chat_pipeline.windows import AccountClock, Window
 from b2chat_pipeline_tests.metric_reference import Chat, Message
 from b2chat_pipeline_tests.metric_support import build_core, store
@@ -226,10 +227,35 @@ def chat(key: str = "c1", **changes: object) -> Chat:
     return Chat(**(told | changes))
 
 
+def score_week(
+    connection: Connection, service_url: str, now: datetime, *, is_manual: bool = True, patience: Patience = IMPATIENT
+) -> Tally:
+    """Score the chats of a week by a service."""
+    order = Order(
+        *(eligible(connection, WEEK, now).candidates, read_terms(connection, now), CLOCK, SYSTEM_USER),
+        is_manual=is_manual,
+    )
+    with Service(ModelService(service_url, KEY), patience=patience) as service, scoring_alone(connection, now):
+        return score(connection, service, order, lambda: now)
+
+
+@dataclass(frozen=True)
+class ScoringWork:
+    """Scoring that another process can do."""
+
+    url: str
+    service_url: str
+
+    def do(self) -> None:
+        with connect(self.url, purpose="scoring") as connection:
+            score_week(connection, self.service_url, NOW)
+
+
 @dataclass
 class Bench:
     """A warehouse with chats, and a service to judge them."""
 
+    url: str
     connection: Connection
     server: LoopbackService
     now: datetime = NOW
@@ -237,6 +263,10 @@ class Bench:
     def hold(self, *chats: Chat) -> None:
         """Make some chats all there is, with their metrics."""
         store(self.connection, chats)
+        self.build()
+
+    def build(self) -> None:
+        """Build the metrics of all chats."""
         build_core(self.connection, ZONE)
 
     def reset(self) -> None:
@@ -263,16 +293,9 @@ class Bench:
     def configure(self, **caps: str) -> None:
         apply(self.connection, parse(configuration(**caps)), Account(CLOCK, SYSTEM_USER, self.now))
 
-    def score(self, *, is_manual: bool = True, patience: Patience = IMPATIENT, window: Window = WEEK) -> Tally:
-        """Score the chats of a window as the command does."""
-        found = eligible(self.connection, window, self.now)
-        terms = read_terms(self.connection, self.now)
-        order = Order(found.candidates, terms, CLOCK, SYSTEM_USER, is_manual=is_manual)
-        with (
-            Service(ModelService(self.server.url, KEY), patience=patience) as service,
-            scoring_alone(self.connection, self.now),
-        ):
-            return score(self.connection, service, order, lambda: self.now)
+    def score(self, *, is_manual: bool = True, patience: Patience = IMPATIENT) -> Tally:
+        """Score the chats of a week as the command does."""
+        return score_week(self.connection, self.server.url, self.now, is_manual=is_manual, patience=patience)
 
     def rows(self, query: str) -> Sequence[tuple[Any, ...]]:
         return self.connection.execute(query.encode()).fetchall()
@@ -284,10 +307,12 @@ class Bench:
 
 
 @contextmanager
-def running_bench(connection: Connection) -> Iterator[Bench]:
+def running_bench(url: str) -> Iterator[Bench]:
     """A bench over an empty warehouse; to be `reset` before each use."""
-    with running_service() as server:
-        bench = Bench(connection, server)
+    with running_service() as server, connect(url, purpose="test") as connection:
+        # Not the name of a process that scores: the tests wait until those are gone.
+        connection.execute("set application_name = 'bench'")
+        bench = Bench(url, connection, server)
         ensure_users(connection, (), now=NOW)
         bench.hold(*(chat(f"c{number}") for number in range(CHATS)))
         yield bench

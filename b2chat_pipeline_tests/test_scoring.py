@@ -1,15 +1,12 @@
 """Chats are scored once, paid once, and every other answer is recorded for what it is."""
 
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
 from b2chat_pipeline.analysis.service import ServiceStoppedError
-from b2chat_pipeline.warehouse.connection import connect
-from b2chat_pipeline_tests.postgres import PostgresServer
 from b2chat_pipeline_tests.scoring_support import (
     COST,
     IMPATIENT,
@@ -23,28 +20,11 @@ from b2chat_pipeline_tests.scoring_support import (
     error,
     judgement,
     message,
-    running_bench,
     talk,
     with_criterion,
 )
 
 pytestmark = pytest.mark.any_postgres
-
-
-@pytest.fixture(scope="module")
-def shared_bench(postgres_server: PostgresServer) -> Iterator[Bench]:
-    with (
-        postgres_server.database(migrated=True) as url,
-        connect(url, purpose="test") as connection,
-        running_bench(connection) as made,
-    ):
-        yield made
-
-
-@pytest.fixture
-def bench(shared_bench: Bench) -> Bench:
-    shared_bench.reset()
-    return shared_bench
 
 
 def test_a_good_answer_becomes_a_score_that_can_be_traced(bench: Bench) -> None:

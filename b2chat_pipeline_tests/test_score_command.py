@@ -1,0 +1,103 @@
+"""`b2chat score`: what it says, what it refuses, and that nothing personal leaves or is told."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from b2chat_pipeline.analysis.eligibility import MetricsMissingError
+from b2chat_pipeline.analysis.ledger import ScoringBusyError, scoring_alone
+from b2chat_pipeline.analysis.service import ServiceSettingsError
+from b2chat_pipeline.analysis.terms import TermsMissingError
+from b2chat_pipeline.commands.score import preview, score
+from b2chat_pipeline.settings import SettingsError
+from b2chat_pipeline.warehouse.connection import connect
+from b2chat_pipeline_tests.dagster_support import account_environment
+from b2chat_pipeline_tests.scoring_support import KEY, NOW, Bench, error
+
+pytestmark = pytest.mark.any_postgres
+
+SPAN = {"start": "2025-03-01", "end": "2025-03-10"}
+
+
+@pytest.fixture(autouse=True)
+def environment(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = account_environment("http://127.0.0.1:1", bench.url)
+    settings |= {"ANTHROPIC_API_KEY": KEY, "ANTHROPIC_BASE_URL": bench.server.url}
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_a_summary_says_what_became_of_every_chat(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    bench.use(3)
+    bench.connection.execute("update messages set superseded_at = timestamp where chat_id = 'c2'")
+    try:
+        assert score(os.environ, **SPAN, user=None)
+    finally:
+        bench.connection.execute("update messages set superseded_at = null")
+
+    assert capsys.readouterr().out.splitlines() == [
+        "Closed chats: 3, of these eligible: 2.",
+        "          1  no messages told",
+        "Asked some-model 2 times for $0.0080.",
+        "          2  scored",
+    ]
+
+
+def test_a_dry_run_says_what_could_be_spent_and_sends_nothing(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    bench.use(2)
+
+    preview(os.environ, **SPAN)
+
+    told = capsys.readouterr().out
+    assert "Would be sent to some-model: 2 chats, at most" in told
+    assert bench.server.bodies == []
+    assert bench.calls == []
+
+
+def test_a_service_that_stops_is_told_in_one_sentence(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    bench.server.will_answer(error(401, "authentication_error"))
+
+    assert not score(os.environ, **SPAN, user=None)
+
+    assert "Stopped: the model's service refuses to work (status 401 authentication_error)" in capsys.readouterr().out
+
+
+def test_only_one_process_scores_at_a_time(bench: Bench) -> None:
+    with connect(bench.url, purpose="other") as other, scoring_alone(other, NOW), pytest.raises(ScoringBusyError):
+        score(os.environ, **SPAN, user=None)
+
+
+def test_without_terms_nothing_is_sent(bench: Bench) -> None:
+    bench.connection.execute("delete from ops.config_versions where kind = 'scoring'")
+
+    with pytest.raises(TermsMissingError, match="b2chat config apply"):
+        score(os.environ, **SPAN, user=None)
+
+
+@pytest.fixture
+def without_metrics(bench: Bench) -> Iterator[None]:
+    bench.connection.execute("alter table analytics.chat_metrics rename to hidden")
+    yield
+    bench.connection.execute("alter table analytics.hidden rename to chat_metrics")
+
+
+@pytest.mark.usefixtures("without_metrics")
+def test_without_metrics_the_sentence_says_how_to_build_them() -> None:
+    with pytest.raises(MetricsMissingError, match="run `b2chat build`"):
+        score(os.environ, **SPAN, user=None)
+
+
+def test_without_a_key_the_sentence_says_where_to_put_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ANTHROPIC_API_KEY")
+
+    with pytest.raises(SettingsError, match="ANTHROPIC_API_KEY is not set"):
+        score(os.environ, **SPAN, user=None)
+
+
+@pytest.mark.parametrize("url", ["http://example.test", "https://", "ftp://example.test"])
+def test_what_people_wrote_is_sent_to_no_unsafe_address(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", url)
+
+    with pytest.raises((ServiceSettingsError, SettingsError), match="ANTHROPIC_BASE_URL"):
+        score(os.environ, **SPAN, user=None)
