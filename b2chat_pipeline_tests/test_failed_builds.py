@@ -18,6 +18,8 @@ from b2chat_pipeline.resources import WarehouseResource
 from b2chat_pipeline_tests.dagster_support import account_environment, ranged
 from b2chat_pipeline_tests.models_support import FILES, Models, models, schema_of
 
+pytestmark = pytest.mark.any_postgres
+
 MONDAY, TUESDAY, WEDNESDAY = date(2025, 3, 3), date(2025, 3, 4), date(2025, 3, 5)
 TO_WEDNESDAY = [("2025-03-03", "2025-03-05")]
 EVER = datetime.min.replace(tzinfo=UTC)

@@ -7,12 +7,18 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from psycopg import Connection
+from psycopg import Connection, OperationalError
 
 from b2chat_pipeline.warehouse.connection import connect
 from b2chat_pipeline_tests.models_support import FILES, Models, models, project_of, schema_of
 
 MONDAY, TUESDAY, WEDNESDAY = date(2025, 3, 3), date(2025, 3, 4), date(2025, 3, 5)
+# Ends whoever builds after the rows were deleted and before the new ones are there.
+KILLS_BUILDS = """
+    create function public.kill() returns trigger language plpgsql as
+    'begin perform pg_terminate_backend(pg_backend_pid()), pg_sleep(1); return null; end';
+    create trigger killed before insert on analytics.daily execute function public.kill()
+"""
 
 
 @pytest.fixture
@@ -274,6 +280,22 @@ def test_nobody_sees_less_than_a_whole_table_and_a_long_query_holds_up_nothing(
     assert all(outcome.stands for built in outcomes for outcome in built)
     assert seen == [before, before]
     assert words.rows(look) == [*before, (WEDNESDAY, 1)]
+
+
+def test_a_build_that_is_killed_leaves_the_rows_as_they_were_and_can_be_repeated(
+    words: Models, database_url: str
+) -> None:
+    words.build()
+    words.connection.execute("insert into words values ('2025-03-03', 'd')")
+    words.connection.execute(KILLS_BUILDS)
+    with connect(database_url, purpose="killed") as killed, pytest.raises(OperationalError):
+        Models(words.project, killed).build(MONDAY)
+    after = words.rows("select * from analytics.daily order by day")
+    words.connection.execute("drop trigger killed on analytics.daily")
+    words.build(MONDAY)
+
+    assert after == [(MONDAY, 2), (TUESDAY, 1)]
+    assert words.rows("select * from analytics.daily order by day") == [(MONDAY, 3), (TUESDAY, 1)]
 
 
 def test_an_unchanged_view_is_left_alone_while_somebody_reads_it(tmp_path: Path, database_url: str) -> None:
