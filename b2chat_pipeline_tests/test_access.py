@@ -133,6 +133,17 @@ def test_no_relation_that_analysts_read_holds_personal_data(account: Account) ->
     assert [(name, value) for name, text in shown.items() for value in personal if value in text] == []
 
 
+def test_what_somebody_writes_as_the_reason_of_a_deletion_is_masked(account: Account) -> None:
+    with account.connected() as connection:
+        connection.execute("update chats set deletion_reason = 'Ana Ruiz asked' where id = (select min(id) from chats)")
+        try:
+            found = rows(connection, "select * from analytics.masked_chats told where told::text ~ 'Ana Ruiz asked'")
+        finally:
+            connection.execute("update chats set deletion_reason = null")
+
+    assert found == []
+
+
 def test_masked_views_hold_every_row_of_their_tables(account: Account) -> None:
     with account.connected() as connection:
         for table in ("departments", "agents", "contacts", "chats", "messages"):

@@ -21,6 +21,7 @@ pytestmark = pytest.mark.any_postgres
 
 PROJECT_OF_MODELS = read_project(models_folder())
 EXPLAINED = sorted(model.name for model in PROJECT_OF_MODELS.models.values() if model.cells)
+# B2CHAT_TEST_CELLS=200 asks for more of them, which takes ten minutes.
 CELLS = int(os.environ.get("B2CHAT_TEST_CELLS", "20"))
 # Marts that say themselves of how many chats a row is made.
 COUNTED = {

@@ -23,7 +23,7 @@ def masked_chats(account: Account) -> Iterator[Row]:
             row,
             "b2chat_id agent_id contact_id department_id provider raw_provider status raw_status is_agent_available"
             " alias tags priority unread_count created_at opened_at picked_up_at response_at closed_at duration"
-            " is_deleted deleted_at deletion_reason last_modified_at messages_told",
+            " is_deleted deleted_at last_modified_at messages_told",
             chat_id="id",
         )
 

@@ -1,4 +1,5 @@
--- The chats. Left out: topic and note of the resolution, since people write them.
+-- The chats. Left out: topic and note of the resolution and the reason of a deletion,
+-- since people write them.
 {{ config(materialized='view') }}
 
 select id as chat_id,
@@ -23,7 +24,6 @@ select id as chat_id,
        duration,
        is_deleted,
        deleted_at,
-       deletion_reason,
        last_modified_at,
        messages_told
   from {{ source('b2chat', 'chats') }}
