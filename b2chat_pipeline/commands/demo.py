@@ -62,7 +62,9 @@ def demo_environment(environ: Mapping[str, str], *, days: int, simulator_port: i
 def _say_how_to_look(services: Services) -> None:
     """Print what another shell needs: without it, commands are about the account in .env."""
     settings = " ".join(f"{name}={shlex.quote(services.environ[name])}" for name in _DEMO)
-    click.echo("For `b2chat load`, `replay` and `quarantine` on these data, in another shell in this folder first:")
+    click.echo(
+        "For `b2chat load`, `build`, `explain` and the like on these data, in another shell in this folder first:"
+    )
     click.echo(f"  export {settings}")
     services.say_where_the_tables_are()
     click.echo("Ctrl-C stops everything.")
