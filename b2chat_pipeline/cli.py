@@ -64,6 +64,19 @@ def load(*, start: str, end: str, user: str | None) -> None:
         sys.exit(1)
 
 
+@cli.command(short_help="Say what is well and what is not.")
+@click.option("--online", is_flag=True, help="Ask B2Chat too whether it takes the credentials: two requests.")
+def doctor(*, online: bool) -> None:
+    """Look at database, settings, daemon, schedules, hours and the rest, each line with what mends it.
+
+    Changes nothing. The exit status is 1 where somebody has to put something right.
+    """
+    from b2chat_pipeline.commands.doctor import doctor as run
+
+    if not run(_environ(), online=online):
+        sys.exit(1)
+
+
 @cli.command(short_help="Check hours against their stored pages.")
 @click.argument("start", metavar="FROM")
 @click.argument("end", metavar="TO")

@@ -65,7 +65,7 @@ def b2chat(home: Home, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFix
 
 
 COMMANDS: list[tuple[str, ...]] = [
-    *((), ("demo",), ("dev",), ("load",), ("build",), ("db",), ("db", "upgrade"), ("simulate",)),
+    *((), ("demo",), ("dev",), ("load",), ("doctor",), ("build",), ("db",), ("db", "upgrade"), ("simulate",)),
     ("db", "retain"),
     *(("config",), ("config", "apply"), ("config", "show")),
     *(("quarantine",), ("quarantine", "list"), ("quarantine", "show"), ("quarantine", "replay")),

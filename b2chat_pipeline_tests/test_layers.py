@@ -23,7 +23,7 @@ ALLOWED: dict[str, set[str]] = {
     "analysis": {"settings", "windows", "policy", "b2chat", "warehouse"},
     "ingest": {"settings", "windows", "policy", "b2chat", "warehouse"},
     "transform": {"settings", "windows", "policy", "warehouse"},
-    "operations": {"settings", "windows", "policy", "warehouse", "analysis", "ingest"},
+    "operations": {"settings", "windows", "policy", "b2chat", "warehouse", "analysis", "ingest"},
     "partitions": {"settings", "windows", "policy"},
     "resources": {"settings", "windows", "policy", "b2chat", "warehouse", "ingest", "partitions"},
     "instance": {"settings", "warehouse"},

@@ -1,0 +1,168 @@
+"""What of the pipeline is well and what is not, as far as the settings, the warehouse and the machine tell it.
+
+Here belong checks that change nothing, each with what mends it. Not here: what Dagster knows, and the screen
+(`commands/doctor.py`).
+"""
+
+import platform
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+from typing import Literal
+
+from psycopg import Connection
+
+from b2chat_pipeline.b2chat.client import B2ChatClient, Credentials, RetryPolicy
+from b2chat_pipeline.b2chat.contract import CONTACTS
+from b2chat_pipeline.b2chat.errors import B2ChatError
+from b2chat_pipeline.b2chat.paging import Query
+from b2chat_pipeline.ingest.budget import SharedBudget
+from b2chat_pipeline.settings import OperatorError, Storage, check_all, read_account, read_source
+from b2chat_pipeline.warehouse.accounts import require_zone, stored_settings
+from b2chat_pipeline.warehouse.budget import Limits, blocked_until
+from b2chat_pipeline.warehouse.connection import REVISION
+from b2chat_pipeline.warehouse.location import warehouse_place
+from b2chat_pipeline.warehouse.staleness import requests_sent
+from b2chat_pipeline.windows import AccountClock
+
+# fine; a note, that nobody has to act on at once; bad, which somebody has to put right.
+State = Literal["fine", "note", "bad"]
+# A day of an account of 10,000 chats a day, with its raw pages, needs less.
+LEAST_SPACE = 2 * 1024**3
+# Beyond this, hours are asked for before they are over, or late.
+LARGEST_DRIFT = timedelta(seconds=60)
+_USED_UP = 0.95
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line: what was looked at, how it is, and what mends it (empty where nothing has to be done)."""
+
+    subject: str
+    state: State
+    told: str
+    mend: str = ""
+
+
+def trouble(subject: str, error: Exception) -> Finding:
+    """An error of ours: its sentence ends with the next step, behind a colon."""
+    told, _, mend = str(error).partition(": ")
+    return Finding(subject, "bad", told, mend)
+
+
+def settings_finding(environ: Mapping[str, str]) -> Finding:
+    """Whether every setting can be read."""
+    try:
+        check_all(environ)
+    except OperatorError as error:
+        return trouble("settings", error)
+    return Finding("settings", "fine", "all are set and can be read")
+
+
+def versions_finding() -> Finding:
+    """What runs."""
+    told = (f"{name} {version(name)}" for name in ("b2chat-pipeline", "dagster", "psycopg"))
+    return Finding("versions", "fine", ", ".join([*told, f"Python {platform.python_version()}"]))
+
+
+def warehouse_findings(
+    connection: Connection, storage: Storage, environ: Mapping[str, str], *, now: datetime
+) -> list[Finding]:
+    """What the warehouse tells, over a connection to one at this code's revision."""
+    return [
+        Finding("warehouse", "fine", f"{warehouse_place(storage)}, PostgreSQL {_server_version(connection)}"),
+        Finding("migrations", "fine", f"at revision {REVISION}, as this code needs it"),
+        _zone(connection, environ),
+        _budget(connection, environ, now=now),
+        _quarantine(connection),
+        _disk(connection, storage),
+        _clock(connection, now=now),
+    ]
+
+
+def _server_version(connection: Connection) -> str:
+    number = connection.info.server_version
+    return f"{number // 10_000}.{number % 10_000}"
+
+
+def _zone(connection: Connection, environ: Mapping[str, str]) -> Finding:
+    try:
+        zone = read_account(environ).zone.key
+        require_zone(connection, zone)
+    except OperatorError as error:
+        return trouble("zone", error)
+    return Finding("zone", "fine", zone)
+
+
+def _budget(connection: Connection, environ: Mapping[str, str], *, now: datetime) -> Finding:
+    try:
+        clock = AccountClock(read_account(environ).zone)
+        per_day = read_source(environ, stored_settings(connection)).requests_per_day
+    except OperatorError as error:
+        return trouble("budget", error)
+    until = blocked_until(connection, now=now)
+    if until is not None:
+        told = f"B2Chat asked for a pause until {until.astimezone(clock.zone):%Y-%m-%d %H:%M}"
+        return Finding("budget", "note", told, "nothing: every process waits until then")
+    sent = sum(requests_sent(connection, clock.day_of(now)).values())
+    told = f"{sent:,} of {per_day:,} requests of today are used" if per_day else f"{sent:,} requests today, no ceiling"
+    if per_day and sent >= _USED_UP * per_day:
+        return Finding("budget", "note", told, "wait for tomorrow, or raise B2CHAT_REQUESTS_PER_DAY")
+    return Finding("budget", "fine", told)
+
+
+def _quarantine(connection: Connection) -> Finding:
+    ((records,),) = connection.execute("select count(*) from ops.quarantine where resolved_at is null").fetchall()
+    if not records:
+        return Finding("quarantine", "fine", "no record is put aside")
+    return Finding("quarantine", "note", f"{records:,} records do not fit the tables", "b2chat quarantine list")
+
+
+def _disk(connection: Connection, storage: Storage) -> Finding:
+    """Room for the embedded server; of another one only the size of its database can be asked."""
+    ((size,),) = connection.execute("select pg_database_size(current_database())").fetchall()
+    held = f"the warehouse holds {size / 1024**3:.2f} GiB"
+    if storage.database_url is not None:
+        return Finding("disk", "fine", f"{held}; the server's free space is not known here")
+    free = shutil.disk_usage(storage.data_dir).free
+    told = f"{held}, {free / 1024**3:.1f} GiB are free"
+    if free < LEAST_SPACE:
+        return Finding("disk", "bad", told, "free space, or b2chat db retain with fewer B2CHAT_RAW_RETENTION_DAYS")
+    return Finding("disk", "fine", told)
+
+
+def _clock(connection: Connection, *, now: datetime) -> Finding:
+    """This machine's clock beside that of the database, which may be another machine's."""
+    ((theirs,),) = connection.execute("select clock_timestamp()").fetchall()
+    apart = abs(theirs - now)
+    if apart > LARGEST_DRIFT:
+        told = f"this machine and the database differ by {apart.total_seconds():,.0f} s"
+        return Finding("clock", "bad", told, "set both by NTP: hours would be asked for before they are over")
+    return Finding("clock", "fine", f"{now:%Y-%m-%d %H:%M:%S} UTC, as the database has it")
+
+
+def credentials_finding(connection: Connection, environ: Mapping[str, str]) -> Finding:
+    """Whether B2Chat takes the user and the password: asks for a token and one contact, and counts both requests."""
+    clock = AccountClock(read_account(environ).zone)
+    source = read_source(environ, stored_settings(connection))
+    limits = Limits(source.requests_per_second, source.requests_per_day)
+    today = clock.day_of(_utc_now())
+    query = Query(CONTACTS, today, today + timedelta(days=1), "asc")
+    try:
+        with B2ChatClient(
+            source.api_url,
+            Credentials(source.username, source.password),
+            budget=SharedBudget(connection, limits, clock, now=_utc_now),
+            request_class="hourly",
+            policy=RetryPolicy(attempts=1),
+        ) as client:
+            answer = client.get(CONTACTS, query.params(offset=0, limit=1), window="b2chat doctor")
+    except B2ChatError as error:
+        return Finding("credentials", "bad", str(error), "check B2CHAT_USERNAME, B2CHAT_PASSWORD and B2CHAT_API_URL")
+    return Finding("credentials", "fine", f"B2Chat took them, and answered after {answer.seconds:.1f} s")
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
