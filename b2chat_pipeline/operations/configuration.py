@@ -113,8 +113,8 @@ def parse(text: bytes) -> Configuration:
     except RecursionError:
         raise ConfigurationError("It is nested too deeply.") from None
     except yaml.MarkedYAMLError as error:
-        place = error.problem_mark
-        at = f" in line {place.line + 1}, column {place.column + 1}" if place else ""
+        mark = error.problem_mark
+        at = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise ConfigurationError(f"{error.problem}{at}.") from None
     except (yaml.YAMLError, msgspec.ValidationError, ValueError) as error:
         # A ValueError is a date that no calendar has, such as 2025-02-30.
