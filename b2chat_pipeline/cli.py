@@ -56,11 +56,15 @@ def dev(*, port: int) -> None:
 @click.argument("start", metavar="FROM")
 @click.argument("end", metavar="TO")
 @click.option("--user", metavar="EMAIL", help="Whose load this is in the books; an administrator's address.")
-def load(*, start: str, end: str, user: str | None) -> None:
+@click.option("--plan", "plan_only", is_flag=True, help="Only say what it would take: requests, days, when it is done.")
+def load(*, start: str, end: str, user: str | None, plan_only: bool) -> None:
     """Load the hours from FROM to before TO, days or times of the account: 2026-01-01, 2026-01-01T14:00."""
     from b2chat_pipeline.commands.load import load as run
+    from b2chat_pipeline.commands.load import plan
 
-    if not run(_environ(), start=start, end=end, user=user):
+    if plan_only:
+        plan(_environ(), start=start, end=end)
+    elif not run(_environ(), start=start, end=end, user=user):
         sys.exit(1)
 
 

@@ -8,9 +8,11 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import click
 import dagster as dg
 
 from b2chat_pipeline.assets.shell import USER_TAG
+from b2chat_pipeline.assets.sides import HOURS_PER_RUN
 from b2chat_pipeline.commands.abandoned import end_abandoned_runs, process_lock
 from b2chat_pipeline.commands.backfill import daemon_runs, run_backfill
 from b2chat_pipeline.commands.databases import Databases, open_databases
@@ -47,6 +49,27 @@ def load(environ: Mapping[str, str], *, start: str, end: str, user: str | None) 
     with open_databases(environ) as databases:
         adopt(dagster_environment(environ, dagster_url=databases.dagster, warehouse_url=databases.warehouse))
         return load_hours(request, databases)
+
+
+def plan(environ: Mapping[str, str], *, start: str, end: str) -> None:
+    """Print what loading the hours from `start` to before `end` would take. Raises OperatorError."""
+    from b2chat_pipeline.operations.planning import load_plan
+    from b2chat_pipeline.warehouse.connection import connect
+
+    check_all(environ)
+    account = read_account(environ)
+    keys = hours_between(account, start, end)
+    with open_databases(environ) as databases:
+        adopt(dagster_environment(environ, dagster_url=databases.dagster, warehouse_url=databases.warehouse))
+        with dg.DagsterInstance.get() as instance:
+            hours_per_run = HOURS_PER_RUN if daemon_runs(instance) else HOURS_AT_ONCE
+        with connect(databases.warehouse, purpose="plan") as connection:
+            told = load_plan(connection, environ, read_span(account, start, end), hours_per_run=hours_per_run)
+    click.echo(f"{len(keys):,} hours, about {told.records:,} records: {told.requests:,} requests.")
+    days = "today" if told.days == 1 else f"over {told.days:,} days, by the share of requests that history may use"
+    click.echo(
+        f"They are sent {days}; begun now, it is done about {told.finished.astimezone(account.zone):%Y-%m-%d %H:%M}."
+    )
 
 
 def load_hours(request: Request, databases: Databases) -> bool:

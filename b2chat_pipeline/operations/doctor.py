@@ -8,20 +8,19 @@ import platform
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from importlib.metadata import version
 from typing import Literal
 
 from psycopg import Connection
 
-from b2chat_pipeline.b2chat.client import B2ChatClient, Credentials, RetryPolicy
 from b2chat_pipeline.b2chat.contract import CONTACTS
 from b2chat_pipeline.b2chat.errors import B2ChatError
 from b2chat_pipeline.b2chat.paging import Query
-from b2chat_pipeline.ingest.budget import SharedBudget
+from b2chat_pipeline.operations.probing import ask_once, utc_now
 from b2chat_pipeline.settings import OperatorError, Storage, check_all, read_account, read_source
 from b2chat_pipeline.warehouse.accounts import require_zone, stored_settings
-from b2chat_pipeline.warehouse.budget import Limits, blocked_until
+from b2chat_pipeline.warehouse.budget import blocked_until
 from b2chat_pipeline.warehouse.connection import REVISION
 from b2chat_pipeline.warehouse.location import warehouse_place
 from b2chat_pipeline.warehouse.staleness import requests_sent
@@ -145,24 +144,10 @@ def _clock(connection: Connection, *, now: datetime) -> Finding:
 
 def credentials_finding(connection: Connection, environ: Mapping[str, str]) -> Finding:
     """Whether B2Chat takes the user and the password: asks for a token and one contact, and counts both requests."""
-    clock = AccountClock(read_account(environ).zone)
-    source = read_source(environ, stored_settings(connection))
-    limits = Limits(source.requests_per_second, source.requests_per_day)
-    today = clock.day_of(_utc_now())
+    today = AccountClock(read_account(environ).zone).day_of(utc_now())
     query = Query(CONTACTS, today, today + timedelta(days=1), "asc")
     try:
-        with B2ChatClient(
-            source.api_url,
-            Credentials(source.username, source.password),
-            budget=SharedBudget(connection, limits, clock, now=_utc_now),
-            request_class="hourly",
-            policy=RetryPolicy(attempts=1),
-        ) as client:
-            answer = client.get(CONTACTS, query.params(offset=0, limit=1), window="b2chat doctor")
+        answer = ask_once(connection, environ, query, limit=1)
     except B2ChatError as error:
         return Finding("credentials", "bad", str(error), "check B2CHAT_USERNAME, B2CHAT_PASSWORD and B2CHAT_API_URL")
     return Finding("credentials", "fine", f"B2Chat took them, and answered after {answer.seconds:.1f} s")
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)

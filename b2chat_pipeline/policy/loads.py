@@ -1,0 +1,79 @@
+"""What loading a range of hours will take, before it is begun. Not here: what is known of the account."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from b2chat_pipeline.policy import PAGE_SIZE
+from b2chat_pipeline.windows import AccountClock
+
+# Measured (see the run-book): a run's start, and telling Dagster of one hour of the seven assets.
+RUN_SECONDS = 5.0
+HOUR_SECONDS = 0.01
+
+
+@dataclass(frozen=True)
+class SideExpected:
+    """What is expected of one side of the API: the records of all hours, and the time that a page takes."""
+
+    records: float
+    seconds_per_page: float
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """The requests that history may use: what is left of today's and those of a whole day (None: any number), and so
+    many a second (0: any number).
+    """
+
+    left: int | None
+    per_day: int | None
+    per_second: float
+
+
+@dataclass(frozen=True)
+class LoadPlan:
+    """What a load takes: on how many days of the account requests are sent, and when it is done."""
+
+    records: int
+    requests: int
+    days: int
+    finished: datetime
+
+
+def plan_load(
+    sides: Mapping[str, SideExpected],
+    *,
+    hours: int,
+    hours_per_run: int,
+    allowance: Allowance,
+    clock: AccountClock,
+    now: datetime,
+) -> LoadPlan:
+    """Requests, days and end of a load of so many hours, in runs of so many.
+
+    Each run reads one list of each side, whose pages overlap by a record, with a token of its own for each.
+    """
+    runs = -(-hours // hours_per_run)
+    pages = {side: max(1.0, it.records / runs / (PAGE_SIZE - 1)) for side, it in sides.items()}
+    requests = runs * sum(-int(-it // 1) + 1 for it in pages.values())
+    seconds = runs * RUN_SECONDS + hours * HOUR_SECONDS
+    for side, it in sides.items():
+        seconds += (
+            runs * pages[side] * max(it.seconds_per_page, 1 / allowance.per_second if allowance.per_second else 0.0)
+        )
+    records = round(sum(it.records for it in sides.values()))
+    days, rest = _days(requests, allowance)
+    if days == 1:
+        return LoadPlan(records, requests, days, now + timedelta(seconds=seconds))
+    last = clock.day_window(clock.day_of(now) + timedelta(days=days - 1)).start
+    return LoadPlan(records, requests, days, last + timedelta(seconds=seconds * rest / requests))
+
+
+def _days(requests: int, allowance: Allowance) -> tuple[int, int]:
+    """On how many days that many requests can be sent, and how many of them on the last one."""
+    if allowance.left is None or not allowance.per_day or requests <= allowance.left:
+        return 1, requests
+    later = requests - allowance.left
+    days = -(-later // allowance.per_day)
+    return 1 + days, later - (days - 1) * allowance.per_day

@@ -1,0 +1,62 @@
+"""What a load is going to take: said before it is begun, and held against what it then took."""
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from b2chat_pipeline.operations.planning import load_plan
+from b2chat_pipeline.policy.loads import Allowance, LoadPlan, SideExpected, plan_load
+from b2chat_pipeline.warehouse.connection import connect
+from b2chat_pipeline.windows import AccountClock, Window
+from b2chat_pipeline_tests.dagster_support import FIRST_DAY, Pipeline, hours_of, running_pipeline
+
+pytestmark = pytest.mark.any_postgres
+
+CLOCK = AccountClock(ZoneInfo("America/Bogota"))
+NOON = datetime(2025, 6, 30, 17, tzinfo=UTC)
+ANY = Allowance(None, None, 0.0)
+
+
+def planned(records: float, *, hours: int, per_run: int = 744, allowance: Allowance = ANY) -> LoadPlan:
+    side = SideExpected(records, 0.5)
+    return plan_load({"chats": side}, hours=hours, hours_per_run=per_run, allowance=allowance, clock=CLOCK, now=NOON)
+
+
+@pytest.mark.parametrize(
+    ("records", "hours", "per_run", "requests"),
+    [(0, 1, 744, 2), (199, 24, 744, 2), (200, 24, 744, 3), (19_900, 744, 744, 101), (19_900, 744, 24, 31 * 5)],
+    ids=["an empty hour", "one page", "two pages", "a month in one run", "a month by the day"],
+)
+def test_each_run_costs_its_pages_and_a_token(records: float, hours: int, per_run: int, requests: int) -> None:
+    assert planned(records, hours=hours, per_run=per_run).requests == requests
+
+
+@pytest.mark.parametrize(("left", "days"), [(101, 1), (100, 2), (71, 2), (70, 3), (0, 5)])
+def test_requests_beyond_what_is_left_today_go_over_the_next_days(left: int, days: int) -> None:
+    told = planned(19_900, hours=744, allowance=Allowance(left, 30, 5.0))
+
+    assert told.days == days
+    midnight = CLOCK.day_window(CLOCK.day_of(NOON) + timedelta(days=days - 1)).start
+    assert max(NOON, midnight) < told.finished < max(NOON, midnight) + timedelta(minutes=2)
+
+
+@pytest.fixture
+def pipeline(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipeline]:
+    with running_pipeline(database_url, monkeypatch) as running:
+        yield running
+
+
+def test_of_an_account_that_is_not_known_one_page_of_each_side_tells_what_then_happens(pipeline: Pipeline) -> None:
+    days = CLOCK.day_window(FIRST_DAY).start, CLOCK.day_window(date(2025, 3, 5)).end
+    with connect(pipeline.database_url, purpose="test") as connection:
+        told = load_plan(connection, os.environ, Window(*days), hours_per_run=744)
+        asked = len(pipeline.simulator.requests)
+        pipeline.run([hours_of(FIRST_DAY)[0], hours_of(date(2025, 3, 5))[-1]])
+        took = len(pipeline.simulator.requests) - asked
+        again = load_plan(connection, os.environ, Window(*days), hours_per_run=744)
+
+    assert abs(told.requests - took) <= max(1, 0.1 * took)
+    assert (asked, abs(again.requests - took) <= max(1, 0.1 * took)) == (4, True)
