@@ -133,6 +133,8 @@ _BY_REASON: Mapping[str, Sequence[str]] = {
         "contact_concentration:20: COUNT(*) -> COUNT(chats)",
         "open_now:5: COUNT(*) -> COUNT(is_unassigned)",
         "open_now:8: COUNT(*) -> COUNT(is_unassigned)",
+        # What has no name comes after no other.
+        "tag_pairs_monthly:13: COUNT(*) -> COUNT(other.tag)",
     ),
     "Every chat has a month, and counts for the account.": (
         "tag_mix_monthly:21: inner -> left join of month",

@@ -209,9 +209,11 @@ def _countable(node: exp.Count, never_null: Collection[str]) -> exp.Expr | None:
 def _told_by_choice(select: exp.Select) -> Iterator[str]:
     """The columns that are not NULL in the rows that a query chooses."""
     clause = select.args.get("where")
-    for condition in clause.this.flatten() if clause and isinstance(clause.this, exp.And) else [clause and clause.this]:
-        if isinstance(condition, exp.Not) and isinstance(condition.this, exp.Is):
-            yield condition.this.this.name
+    if clause is None:
+        return
+    for condition in clause.this.flatten() if isinstance(clause.this, exp.And) else (clause.this,):
+        if isinstance(condition, exp.Is) and condition.args.get("negate"):
+            yield condition.this.name
         elif isinstance(condition, exp.EQ | exp.LT | exp.LTE | exp.GT | exp.GTE):
             yield from (it.name for it in condition.find_all(exp.Column))
 
