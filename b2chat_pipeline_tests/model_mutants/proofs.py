@@ -267,8 +267,8 @@ class ChatsByHand:
             wrong = contradictions(
                 self._zone, self._metrics if metrics is None else metrics, self._turns if found is None else found
             )
-        except (KeyError, IndexError):
-            # A chat or a turn is not there.
+        except (AttributeError, LookupError, TypeError, ValueError):
+            # A chat or a turn is not there, or a column holds another kind of value than the page.
             return True
         return bool(wrong)
 
