@@ -64,7 +64,7 @@ docs: $(INSTALLED) ## Write the generated parts of the documentation.
 	$(BIN)/python -m b2chat_pipeline.transform.calls
 	$(BIN)/python -c 'from b2chat_pipeline.settings import env_example; print(env_example(), end="")' > .env.example
 
-bench: $(INSTALLED) ## How fast and how small the load is, as ratios: make bench ARGS="--rounds 1 --only loads"
+bench: $(INSTALLED) ## How fast the load and the models are, as ratios: make bench ARGS="--rounds 1 --only loads"
 	$(BIN)/python -m b2chat_pipeline_tests.bench $(ARGS)
 
 bench-year: $(INSTALLED) ## A year of hours backfilled through the daemon, against one process; takes some ten minutes.
