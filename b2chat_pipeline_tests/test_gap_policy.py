@@ -155,6 +155,10 @@ def test_no_more_is_asked_for_than_the_days_requests_suffice_for(
     assert told.left_out == ({"chats wait for requests of another day": waiting} if waiting else {})
 
 
+def test_a_single_hour_costs_as_much_as_its_day() -> None:
+    assert asked(plan(sweep([ago(60), ago(50)], cost=3), left=5)) == [("chats", 50, 50)]
+
+
 @pytest.mark.parametrize(
     ("times", "pause"),
     [(1, PAUSE), (2, 2 * PAUSE), (3, 4 * PAUSE), (6, 32 * PAUSE), (7, LONGEST_PAUSE)],

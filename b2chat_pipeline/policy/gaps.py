@@ -104,7 +104,6 @@ class Gap:
     hours: Sequence[datetime]
     # How often the sweeper has asked for one of them, this time included.
     attempt: int
-    fresh: bool
 
 
 @dataclass(frozen=True)
@@ -143,14 +142,14 @@ def plan_gaps(sweeps: Sequence[Sweep], *, now: datetime, left: int | None) -> Ga
     """
     left_out: dict[str, int] = {}
     candidates = [gap for sweep in sweeps for gap in _of_side(sweep, now=now, left_out=left_out)]
-    candidates.sort(key=lambda gap: (gap.fresh, gap.hours[-1]), reverse=True)
+    candidates.sort(key=lambda gap: gap.hours[-1], reverse=True)
     costs = {sweep.side: sweep.requests_per_day for sweep in sweeps}
     due = []
     for gap in candidates:
         affordable = len(gap.hours) if left is None else left // costs[gap.side] * _HOURS_A_DAY
         hours = gap.hours[-affordable:] if affordable > 0 else ()
         if hours:
-            due.append(Gap(gap.side, hours, gap.attempt, gap.fresh))
+            due.append(Gap(gap.side, hours, gap.attempt))
         if left is not None:
             left -= -(-len(hours) // _HOURS_A_DAY) * costs[gap.side]
         _note(left_out, f"{gap.side} wait for requests of another day", len(gap.hours) - len(hours))
@@ -188,10 +187,7 @@ def _stretches(sweep: Sweep, hours: Sequence[datetime], *, now: datetime) -> lis
             stretches[-1].append(hour)
         else:
             stretches.append([hour])
-    return [
-        Gap(sweep.side, stretch[::-1], _asked(stretch, sweep.tried) + 1, _is_fresh(stretch[0], now))
-        for stretch in stretches
-    ]
+    return [Gap(sweep.side, stretch[::-1], _asked(stretch, sweep.tried) + 1) for stretch in stretches]
 
 
 def _is_fresh(hour: datetime, now: datetime) -> bool:
