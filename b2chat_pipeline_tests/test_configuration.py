@@ -1,13 +1,14 @@
 """What a person configures: wrong files are named by path, versions are kept, and the past stays as it was."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 from psycopg import Connection
 
+from b2chat_pipeline.analysis.terms import read_terms
 from b2chat_pipeline.operations.applying import Account, Change, apply
 from b2chat_pipeline.operations.configuration import ConfigurationError, parse, read_configuration
 from b2chat_pipeline.warehouse.accounts import SYSTEM_USER, ensure_users
@@ -50,6 +51,9 @@ def add_chat(warehouse: Connection) -> None:
     )
 
 
+SCORING = "scoring: {model: some-model, prices: {some-model: {input: 1, output: 5}}, caps: {day: 5, month: 100}}"
+
+
 WRONG = [
     ("calendars: {default: [{valid_from: soon, hours: {}}]}", r"`\$\.calendars\[\.\.\.\]\[0\]\.valid_from`"),
     ("calendars: {default: [{valid_from: 2025-01-01, hours: {someday: []}}]}", r"someday"),
@@ -84,6 +88,11 @@ WRONG = [
         r"'other' is for the same chats as 'default' - at `\$\.sla\[1\]`",
     ),
     (SLA.replace("policy: default", "policy: default, valid_from: 2025-01-01"), r"since ever"),
+    (SCORING.replace("model: some", "model: other"), r"no price for the model 'other-model' - at `\$\.scoring\.model`"),
+    (SCORING.replace("input: 1", "input: -1"), r"A price is not below 0.* `\$\.scoring\.prices\.some-model`"),
+    (SCORING.replace("input: 1", "input: 1, batch: 2"), r"above 0 and at most 1"),
+    (SCORING.replace("day: 5", "day: 500"), r"not above that of the month - at `\$\.scoring\.caps`"),
+    (SCORING.replace("day: 5", "day: much"), r"`\$\.scoring\.caps\.day`"),
     ("slas: []", r"unknown field `slas`"),
     ("calendars: [", r"expected the node content.* in line 1, column 13\."),
     (f"{SLA}\n{STRICTER}", r"sla is told twice in line 2, column 1\."),
@@ -127,7 +136,7 @@ def test_the_example_applies_and_the_same_file_again_changes_nothing(warehouse: 
 
     again = applied(warehouse, EXAMPLE.read_text())
 
-    assert {change.kind for change in first} == {"calendar", "department", "sla policy"}
+    assert {change.kind for change in first} == {"calendar", "department", "scoring", "sla policy"}
     assert again == []
     assert {table: rows(warehouse, f"select * from ops.{table} order by 1, 2, 3") for table in tables} == stored  # noqa: S608
     assert rows(warehouse, "select count(*) from audit_logs where event_type = 'settings.update'") == [(1,)]
@@ -155,6 +164,18 @@ def test_once_there_are_chats_a_change_holds_from_the_next_day_on(warehouse: Con
     hours = "select extract(epoch from closes_at - opens_at)::integer / 3600 from ops.business_hours where opens_at "
     assert rows(warehouse, f"{hours} between '2025-03-10' and '2025-03-18' order by opens_at") == [(10,), (4,)]
     assert applied(warehouse, f"{CALENDAR.replace('18:00', '12:00')}\n{STRICTER}") == []
+
+
+def test_terms_of_scoring_hold_at_once_since_nothing_of_the_past_is_scored_by_them(warehouse: Connection) -> None:
+    applied(warehouse, SCORING)
+    add_chat(warehouse)
+
+    changes = applied(warehouse, SCORING.replace("day: 5", "day: 1"))
+
+    assert changes == [Change("scoring", "scoring", NOW)]
+    assert read_terms(warehouse, NOW).terms.caps.day == 1
+    assert read_terms(warehouse, NOW - timedelta(seconds=1)).terms.caps.day == 5
+    assert applied(warehouse, SCORING.replace("day: 5", "day: 1"), now=NOW + timedelta(days=1)) == []
 
 
 def test_the_first_calendar_holds_for_all_time_since_nothing_was_measured_before(warehouse: Connection) -> None:

@@ -1,14 +1,19 @@
 """`b2chat score`: what it says, what it refuses, and that nothing personal leaves or is told."""
 
 import os
+import re
+import shlex
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from b2chat_pipeline.analysis.eligibility import MetricsMissingError
 from b2chat_pipeline.analysis.ledger import ScoringBusyError, scoring_alone
 from b2chat_pipeline.analysis.service import ServiceSettingsError
 from b2chat_pipeline.analysis.terms import TermsMissingError
+from b2chat_pipeline.cli import cli
 from b2chat_pipeline.commands.score import preview, score
 from b2chat_pipeline.settings import SettingsError
 from b2chat_pipeline.warehouse.connection import connect
@@ -17,6 +22,7 @@ from b2chat_pipeline_tests.scoring_support import KEY, NOW, Bench, error
 
 pytestmark = pytest.mark.any_postgres
 
+PAGE = (Path(__file__).parents[1] / "docs" / "scoring.md").read_text()
 SPAN = {"start": "2025-03-01", "end": "2025-03-10"}
 
 
@@ -101,3 +107,18 @@ def test_what_people_wrote_is_sent_to_no_unsafe_address(monkeypatch: pytest.Monk
 
     with pytest.raises((ServiceSettingsError, SettingsError), match="ANTHROPIC_BASE_URL"):
         score(os.environ, **SPAN, user=None)
+
+
+def test_every_command_and_query_of_the_page_works(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    commands = [line for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()]
+
+    done = [CliRunner().invoke(cli, shlex.split(command.removeprefix("b2chat"))) for command in commands]
+
+    assert [(each.exit_code, each.output.splitlines()[0]) for each in done] == [
+        (0, "Closed chats: 0, of these eligible: 0.")
+    ] * 2
+    for query in re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL):
+        bench.rows(query)
