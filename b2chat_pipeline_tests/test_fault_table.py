@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-# 32 was never a fault of this source; 38, 39 and those above 40 belong to parts that are not built yet.
-OF_THE_LOAD = {*range(1, 32), 33, 34, 35, 36, 37, 40}
+# 32 was never a fault of this source; 38, 39 and those above 40 but 54 belong to parts that are not built yet.
+OF_THE_LOAD = {*range(1, 32), 33, 34, 35, 36, 37, 40, 54}
 TABLE = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
 ROWS = {
     row[1]: re.findall(r"`([a-z_]+)::(test_[a-z0-9_]+)`", row[0])

@@ -60,3 +60,12 @@ def test_of_an_account_that_is_not_known_one_page_of_each_side_tells_what_then_h
 
     assert abs(told.requests - took) <= max(1, 0.1 * took)
     assert (asked, abs(again.requests - took) <= max(1, 0.1 * took)) == (4, True)
+
+
+def test_a_single_day_can_be_planned_although_b2chat_is_asked_for_two_at_least(pipeline: Pipeline) -> None:
+    with connect(pipeline.database_url, purpose="test") as connection:
+        told = load_plan(connection, os.environ, CLOCK.day_window(date(2025, 3, 4)), hours_per_run=24)
+
+    # Of each side a page, and a token.
+    assert told.requests == 4
+    assert told.records > 0

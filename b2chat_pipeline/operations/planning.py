@@ -63,11 +63,14 @@ def _expected(
     if 2 * known > hours and seconds is not None:
         return SideExpected(records / known * hours, seconds)
     days = clock.days_of(window)
+    # The API demands two days at least, both included: a single one is asked for with the day before.
+    first = min(days[0], days[-1] - timedelta(days=1))
     try:
-        answer = ask_once(connection, environ, Query(endpoint, days[0], days[-1], "asc"), limit=PAGE_SIZE)
+        answer = ask_once(connection, environ, Query(endpoint, first, days[-1], "asc"), limit=PAGE_SIZE)
     except B2ChatError as error:
         raise NotPlannedError(
             f"the load cannot be planned, since B2Chat was asked in vain how much there is: {error}"
         ) from None
     page = decode_page(answer.body, endpoint)
-    return SideExpected(float(page.total or len(page.records)), seconds or answer.seconds)
+    asked = max(2, len(days))
+    return SideExpected((page.total or len(page.records)) * len(days) / asked, seconds or answer.seconds)
