@@ -110,21 +110,27 @@ def build(*, start: str | None, end: str | None) -> None:
 
 
 @cli.command(short_help="Have conversations scored by a model.")
-@click.argument("start", metavar="FROM")
-@click.argument("end", metavar="TO")
+@click.argument("start", metavar="[FROM", required=False)
+@click.argument("end", metavar="TO]", required=False)
+@click.option("--check", is_flag=True, help="Only ask the service whether it would take our requests; free.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be sent and what it could cost; nothing leaves.")
 @click.option("--user", metavar="EMAIL", help="Whose request this is in the books; an administrator's address.")
-def score(*, start: str, end: str, dry_run: bool, user: str | None) -> None:
+def score(*, start: str | None, end: str | None, check: bool, dry_run: bool, user: str | None) -> None:
     """Have the conversations scored that were closed from FROM to before TO. Needs built metrics (`b2chat build`).
 
-    What is scored already is not paid again. The exit status is 1 where the service stopped answering.
+    What is scored already is not paid again. The exit status is 1 where the service stopped answering, or would not.
     """
-    from b2chat_pipeline.commands.score import preview
-    from b2chat_pipeline.commands.score import score as run
+    from b2chat_pipeline.commands import score as command
 
+    if check:
+        if not command.check(_environ()):
+            sys.exit(1)
+        return
+    if not start or not end:
+        raise click.UsageError("Say FROM and TO: the first day, and the first one that is not scored any more.")
     if dry_run:
-        preview(_environ(), start=start, end=end)
-    elif not run(_environ(), start=start, end=end, user=user):
+        command.preview(_environ(), start=start, end=end)
+    elif not command.score(_environ(), start=start, end=end, user=user):
         sys.exit(1)
 
 

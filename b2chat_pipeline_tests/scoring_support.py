@@ -120,6 +120,16 @@ def message(text: object = None, *, stop_reason: str = "end_turn", usage: object
     return Scripted(body=json.dumps(body).encode(), headers={"request-id": "req_1"})
 
 
+def model(lifecycle: str = "active", retires_at: str | None = None) -> Scripted:
+    """What the service says of a model."""
+    told = {"id": MODEL, "type": "model", "display_name": "Some model", "created_at": "2025-01-01T00:00:00Z"}
+    return Scripted(body=json.dumps({**told, "lifecycle": lifecycle, "retires_at": retires_at}).encode())
+
+
+def token_count(tokens: int) -> Scripted:
+    return Scripted(body=json.dumps({"input_tokens": tokens}).encode())
+
+
 def error(status: int, kind: str = "api_error", code: str | None = None, **headers: str) -> Scripted:
     told = {"type": kind, "message": "what people wrote"} | ({"details": {"error_code": code}} if code else {})
     named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -285,6 +295,7 @@ class Bench:
         self.server.script.clear()
         self.server.bodies.clear()
         self.server.headers.clear()
+        self.server.paths.clear()
 
     def use(self, chats: int) -> None:
         """Let so many of the usual chats count."""

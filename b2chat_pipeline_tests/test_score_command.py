@@ -14,11 +14,11 @@ from b2chat_pipeline.analysis.ledger import ScoringBusyError, scoring_alone
 from b2chat_pipeline.analysis.service import ServiceSettingsError
 from b2chat_pipeline.analysis.terms import TermsMissingError
 from b2chat_pipeline.cli import cli
-from b2chat_pipeline.commands.score import preview, score
+from b2chat_pipeline.commands.score import check, preview, score
 from b2chat_pipeline.settings import SettingsError
 from b2chat_pipeline.warehouse.connection import connect
 from b2chat_pipeline_tests.dagster_support import account_environment
-from b2chat_pipeline_tests.scoring_support import KEY, NOW, Bench, error
+from b2chat_pipeline_tests.scoring_support import KEY, NOW, Bench, Scripted, error, model, token_count
 
 pytestmark = pytest.mark.any_postgres
 
@@ -109,16 +109,46 @@ def test_what_people_wrote_is_sent_to_no_unsafe_address(monkeypatch: pytest.Monk
         score(os.environ, **SPAN, user=None)
 
 
+def test_a_check_asks_for_the_model_and_has_a_request_counted_for_free(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench.server.will_answer(model(), token_count(1742))
+
+    assert check(os.environ)
+
+    assert capsys.readouterr().out.splitlines() == [
+        "some-model: active.",
+        "The service takes our requests: 1,742 tokens without a conversation.",
+    ]
+    assert bench.server.paths == ["/v1/models/some-model", "/v1/messages/count_tokens"]
+    assert bench.calls == []
+
+
+@pytest.mark.parametrize("told", [model("retired"), model("deprecated", "2025-12-01T00:00:00Z")])
+def test_a_model_that_is_or_is_about_to_be_retired_fails_the_check(
+    bench: Bench, capsys: pytest.CaptureFixture[str], told: Scripted
+) -> None:
+    bench.server.will_answer(told, token_count(1742))
+
+    assert not check(os.environ)
+
+    assert "Name another model" in capsys.readouterr().out
+
+
 def test_every_command_and_query_of_the_page_works(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
     commands = [line for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()]
 
+    bench.server.will_answer(model(), token_count(1742))
     done = [CliRunner().invoke(cli, shlex.split(command.removeprefix("b2chat"))) for command in commands]
 
-    assert [(each.exit_code, each.output.splitlines()[0]) for each in done] == [
-        (0, "Closed chats: 0, of these eligible: 0.")
-    ] * 2
+    assert [each.exit_code for each in done] == [0, 0, 0], [each.output for each in done]
+    assert [each.output.splitlines()[0] for each in done] == [
+        "some-model: active.",
+        "Closed chats: 0, of these eligible: 0.",
+        "Closed chats: 0, of these eligible: 0.",
+    ]
     for query in re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL):
         bench.rows(query)

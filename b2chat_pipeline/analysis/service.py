@@ -116,6 +116,11 @@ class Service:
         """What the service says of a model. Raises CallFailedError and ServiceStoppedError."""
         return self._patiently(_Call(), lambda: self._client.models.retrieve(name))
 
+    def input_tokens(self, params: Mapping[str, Any]) -> int:
+        """How many tokens the service would read; free. Raises CallFailedError and ServiceStoppedError."""
+        counted = {name: told for name, told in params.items() if name != "max_tokens"}
+        return self._patiently(_Call(), lambda: self._client.messages.count_tokens(**counted)).input_tokens
+
     def _patiently(self, call: "_Call", attempt: Callable[[], _Answer]) -> _Answer:
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(_AgainError),

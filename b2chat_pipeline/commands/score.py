@@ -1,10 +1,10 @@
-"""`b2chat score FROM TO`: has the conversations that were closed then scored, and says what came of it.
+"""`b2chat score`: has the conversations that were closed in some days scored, and says what came of it.
 
 Not here: the scoring (`analysis/`).
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ import click
 
 from b2chat_pipeline.commands.databases import connected_warehouse
 from b2chat_pipeline.commands.span import read_span
-from b2chat_pipeline.settings import read_account, read_admin_emails, read_model_service
+from b2chat_pipeline.settings import OperatorError, read_account, read_admin_emails, read_model_service
 from b2chat_pipeline.windows import AccountClock, Window
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from b2chat_pipeline.analysis.direct import Order, Tally
     from b2chat_pipeline.analysis.eligibility import Eligibility
 
+# A model that retires sooner than this is to be replaced now.
+_NOTICE = timedelta(days=30)
 _WORK, _AGAIN = "the scoring", "run `b2chat score` again: what is scored stays, and is not paid again"
 _MEANINGS = {
     "scored": "scored",
@@ -31,6 +33,10 @@ _MEANINGS = {
     "held": "held: the answer contradicts a fact, a person must look",
     "failed": "failed: no answer came",
 }
+
+
+class CheckFailedError(OperatorError):
+    """The service could not be asked."""
 
 
 def score(environ: Mapping[str, str], *, start: str, end: str, user: str | None) -> bool:
@@ -73,6 +79,36 @@ def preview(environ: Mapping[str, str], *, start: str, end: str) -> None:
     _print_eligibility(found)
     click.echo(f"Judged already, not paid again: {len(items) - len(new):,}.")
     click.echo(f"Would be sent to {terms.model}: {len(new):,} chats, at most {tokens:,} tokens and ${most:.2f}.")
+
+
+def check(environ: Mapping[str, str]) -> bool:
+    """Ask the service about its model, and have it count a request without judging it; whether all is well.
+
+    Costs nothing. Raises as `score`, ServiceStoppedError and CheckFailedError.
+    """
+    from b2chat_pipeline.analysis.requests import params
+    from b2chat_pipeline.analysis.service import CallFailedError, Service
+    from b2chat_pipeline.analysis.terms import read_terms
+    from b2chat_pipeline.analysis.transcript import Line, Transcript
+
+    now = datetime.now(UTC)
+    place = read_model_service(environ)
+    with connected_warehouse(environ, purpose="scoring", work="the check", again="run it again") as (_, connection):
+        terms = read_terms(connection, now).terms
+    greeting = Transcript([Line(1, "customer", "2025-01-01T00:00:00Z", "text", "Hola")])
+    try:
+        with Service(place) as service:
+            model = service.model(terms.model)
+            tokens = service.input_tokens(params(terms.model, greeting, attempt=1))
+    except CallFailedError as error:
+        raise CheckFailedError(f"the check of the model's service failed: {error}; run it again later.") from None
+    retires = "" if model.retires_at is None else f", retires on {model.retires_at:%Y-%m-%d}"
+    click.echo(f"{terms.model}: {model.lifecycle}{retires}.")
+    click.echo(f"The service takes our requests: {tokens:,} tokens without a conversation.")
+    is_close = model.retires_at is not None and model.retires_at - now < _NOTICE
+    if model.lifecycle == "retired" or is_close:
+        click.echo("Name another model in `scoring` of the configuration, and apply it.")
+    return model.lifecycle != "retired" and not is_close
 
 
 def _order(
