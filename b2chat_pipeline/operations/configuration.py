@@ -125,9 +125,8 @@ def parse(text: bytes) -> Configuration:
     _check_departments(configuration.departments or [], calendars)
     if configuration.sla is not None:
         _check_policies(configuration.sla)
-    if configuration.scoring is not None and (wrong := problem(configuration.scoring)) is not None:
-        place, what = wrong
-        raise _fail(f"$.scoring.{place}", what)
+    if configuration.scoring is not None:
+        _check_scoring(configuration.scoring)
     return configuration
 
 
@@ -236,3 +235,10 @@ def _check_default(policies: Sequence[Policy]) -> None:
     for policy in default:
         if policy.priority or policy.channel or policy.targets.keys() != set(CLOCKS):
             raise _fail("$.sla", f"The policy {DEFAULT} is for all chats and has a target for {', '.join(CLOCKS)}")
+
+
+def _check_scoring(terms: Terms) -> None:
+    wrong = problem(terms)
+    if wrong is not None:
+        part, what = wrong
+        raise _fail(f"$.scoring.{part}", what)
