@@ -65,7 +65,9 @@ def test_every_closed_chat_is_eligible_or_counted_by_the_first_reason_that_holds
 def test_the_model_reads_what_is_told_in_order_without_the_survey(bench: Bench) -> None:
     said = talk()
     bench.hold(
-        chat("surveyed", raw_status="COMPLETED_POLL", messages=(*said, IMAGE, *SURVEY)),
+        chat(
+            "surveyed", raw_status="COMPLETED_POLL", messages=(*said, replace(IMAGE, superseded=True), IMAGE, *SURVEY)
+        ),
         chat("came back", messages=(BROADCAST, *said, *SURVEY)),
     )
 

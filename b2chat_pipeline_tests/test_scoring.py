@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from b2chat_pipeline.analysis.ledger import Call, Ending, end
 from b2chat_pipeline.analysis.service import ServiceStoppedError
 from b2chat_pipeline_tests.scoring_support import (
     COST,
@@ -314,3 +315,12 @@ def test_the_ledger_is_the_sum_of_the_usages_to_the_last_digit(bench: Bench) -> 
     assert bench.rows("select sum(cost_usd) from ops.analysis_calls") == [(exact,)]
     assert bench.rows("select sum((analysis_data ->> 'cost_usd')::numeric) from effectiveness_analysis") == [(exact,)]
     assert tally.cost == exact
+
+
+def test_a_call_ends_once(bench: Bench) -> None:
+    bench.score()
+    [(call_id,)] = bench.rows("select id from ops.analysis_calls")
+
+    assert not end(bench.connection, Call(call_id, 1), Ending("released", "failed", Decimal()), bench.now)
+
+    assert bench.calls == [("settled", "scored", COST)]
