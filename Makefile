@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DBT := $(VENV)/dbt
 DBT_INSTALLED := $(DBT)/.installed
+# Two for each of two cores: half of a test's time is waiting, for a daemon or a server.
+WORKERS := -n 4 --dist worksteal
 ARGS ?=
 
 .PHONY: help install demo dev test check format docs bench bench-year staleness crashes mutants soak clean
@@ -36,9 +38,9 @@ dev: $(INSTALLED) ## Database, webserver and daemon for the account in .env.
 	$(BIN)/b2chat dev $(ARGS)
 
 test: check $(DBT_INSTALLED) ## All checks, then the whole suite on both PostgreSQL versions.
-	$(BIN)/pytest -n 2 --dist worksteal $(ARGS)
+	$(BIN)/pytest $(WORKERS) $(ARGS)
 	@if [ -x /usr/lib/postgresql/15/bin/initdb ]; then \
-		B2CHAT_TEST_POSTGRES=15 $(BIN)/pytest -n 2 --dist worksteal -m "postgres and not any_postgres" $(ARGS); \
+		B2CHAT_TEST_POSTGRES=15 $(BIN)/pytest $(WORKERS) -m "postgres and not any_postgres" $(ARGS); \
 	else \
 		echo; echo "NOT RUN: the tests on PostgreSQL 15, since /usr/lib/postgresql/15/bin holds no server."; echo; \
 	fi
@@ -74,7 +76,7 @@ staleness: $(INSTALLED) ## How long a change takes to show, on forty days: make 
 	$(BIN)/python -m b2chat_pipeline_tests.bench.staleness $(ARGS)
 
 crashes: $(INSTALLED) ## Kill a load at every moment there is, which takes minutes; `make test` tries those that differ most.
-	B2CHAT_TEST_EVERY_MOMENT=1 $(BIN)/pytest -n 2 --dist worksteal b2chat_pipeline_tests/test_crashes.py $(ARGS)
+	B2CHAT_TEST_EVERY_MOMENT=1 $(BIN)/pytest $(WORKERS) b2chat_pipeline_tests/test_crashes.py $(ARGS)
 
 mutants: $(INSTALLED) ## Would anybody notice if a SQL model were wrong? Takes minutes: make mutants ARGS="--only chat_metrics"
 	$(BIN)/python -m b2chat_pipeline_tests.model_mutants $(ARGS)

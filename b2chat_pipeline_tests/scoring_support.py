@@ -283,7 +283,7 @@ class Bench:
         """Forget every call, and hold the one usual chat of ten."""
         self.connection.execute(
             "delete from effectiveness_analysis; delete from ops.analysis_calls; delete from ops.analysis_outcomes;"
-            " delete from ops.analysis_batches; delete from notifications"
+            " delete from notifications"
         )
         if self.rows("select count(*), count(distinct messages_out) from analytics.chat_metrics") != [(CHATS, 1)]:
             self.hold(*(chat(f"c{number}") for number in range(CHATS)))

@@ -31,10 +31,10 @@ _SPENT = """
      where day >= date_trunc('month', %(day)s::date)::date and day <= %(day)s
 """
 _RESERVE = """
-    insert into ops.analysis_calls (id, chat_id, canary, score_key, attempt, mode, batch_id, user_id, model,
-                                    terms_version, day, state, reserved_usd, reserved_at)
-    values (%(id)s, %(chat_id)s, %(canary)s, %(key)s, %(attempt)s, %(mode)s, %(batch_id)s, %(user_id)s, %(model)s,
-            %(terms_version)s, %(day)s, 'reserved', %(amount)s, %(now)s)
+    insert into ops.analysis_calls (id, chat_id, score_key, attempt, mode, user_id, model, terms_version, day, state,
+                                    reserved_usd, reserved_at)
+    values (%(id)s, %(chat_id)s, %(key)s, %(attempt)s, %(mode)s, %(user_id)s, %(model)s, %(terms_version)s, %(day)s,
+            'reserved', %(amount)s, %(now)s)
 """
 _END = """
     update ops.analysis_calls
@@ -48,7 +48,7 @@ _LOSE = "update ops.analysis_calls set state = 'lost', ended_at = %s where state
 _KNOWN = """
     select distinct on (score_key) score_key, outcome, attempt, ended_at
       from ops.analysis_calls
-     where score_key = any(%s) and chat_id is not null and state = 'settled'
+     where score_key = any(%s) and state = 'settled'
      order by score_key, ended_at desc, attempt desc
 """
 
@@ -131,11 +131,9 @@ def reserve(
             {
                 "id": call.id,
                 "chat_id": prepared.chat_id,
-                "canary": None,
                 "key": prepared.key,
                 "attempt": attempt,
                 "mode": "direct",
-                "batch_id": None,
                 "user_id": booking.user_id,
                 "model": prepared.model,
                 "terms_version": booking.terms_version,

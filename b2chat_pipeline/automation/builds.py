@@ -1,7 +1,7 @@
 """What became of the builds of changed days, as Dagster's own runs tell, and which are to be asked for again.
 
 A build is asked for after the change that it is for, so the newest one of a day alone says whether the day stands as
-the tables are. Not here: which days changed (`warehouse/changes.py`), how long a failed one waits (`policy.py`).
+the tables are. Not here: which days changed (`warehouse/changes.py`), how long a failed one waits (`policy/`).
 """
 
 from collections.abc import Mapping

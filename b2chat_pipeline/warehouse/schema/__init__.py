@@ -4,7 +4,7 @@
 tables for analysts lives in the schema `analytics` and is described elsewhere.
 """
 
-from b2chat_pipeline.warehouse.schema.analysis import AnalysisBatch, AnalysisCall, AnalysisOutcome
+from b2chat_pipeline.warehouse.schema.analysis import AnalysisCall, AnalysisOutcome
 from b2chat_pipeline.warehouse.schema.application import (
     AuditLog,
     EffectivenessAnalysis,
@@ -39,7 +39,6 @@ from b2chat_pipeline.warehouse.schema.synchronization import ApiResponseLog, Syn
 
 __all__ = [
     "Agent",
-    "AnalysisBatch",
     "AnalysisCall",
     "AnalysisOutcome",
     "ApiResponseLog",

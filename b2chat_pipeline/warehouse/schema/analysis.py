@@ -23,7 +23,6 @@ class AnalysisCall(Base):
         Index(None, "day"),
         Index(None, "chat_id"),
         Index(None, "score_key"),
-        Index(None, "batch_id"),
         Index("analysis_calls_reserved_idx", "mode", postgresql_where=text("state = 'reserved'")),
         {
             "schema": OPS,
@@ -31,17 +30,13 @@ class AnalysisCall(Base):
         },
     )
 
-    id: Mapped[str] = mapped_column(
-        primary_key=True, comment="Key; also that of the row in effectiveness_analysis, and the custom_id in a batch."
-    )
-    chat_id: Mapped[str | None] = mapped_column(comment="Chat that is judged; NULL for a canary.")
-    canary: Mapped[str | None] = mapped_column(comment="Which canary it is; NULL for a chat.")
+    id: Mapped[str] = mapped_column(primary_key=True, comment="Key; also that of the row in effectiveness_analysis.")
+    chat_id: Mapped[str] = mapped_column(comment="Chat that is judged.")
     score_key: Mapped[bytes] = mapped_column(
         comment="SHA-256 of chat, model, versions of prompt, rubric, schema and redaction, and transcript."
     )
     attempt: Mapped[int] = mapped_column(comment="1, or 2 where an unusable answer is asked for again.")
-    mode: Mapped[str] = mapped_column(comment="direct or batch.")
-    batch_id: Mapped[str | None] = mapped_column(comment="Batch it is an item of; NULL for a direct request.")
+    mode: Mapped[str] = mapped_column(comment="How it was sent: direct.")
     user_id: Mapped[str] = mapped_column(comment="Who asked for it.")
     model: Mapped[str] = mapped_column(comment="Model that is asked.")
     terms_version: Mapped[int] = mapped_column(comment="Version of the configured terms its cost is counted by.")
@@ -61,30 +56,6 @@ class AnalysisCall(Base):
     ended_at: Mapped[datetime | None] = mapped_column(comment="When it was settled, released or lost.")
 
 
-class AnalysisBatch(Base):
-    """One batch of requests."""
-
-    __tablename__ = "analysis_batches"
-    __table_args__ = (
-        Index(None, "state"),
-        {"schema": OPS, "comment": "Batches of requests to the model's service, each written down before it is sent."},
-    )
-
-    id: Mapped[str] = mapped_column(primary_key=True, comment="Key.")
-    service_id: Mapped[str | None] = mapped_column(
-        unique=True, comment="The service's key; NULL until it is known that the service took the batch."
-    )
-    state: Mapped[str] = mapped_column(
-        comment="submitting, submitted, collected, held (canaries moved: a person must look), or dropped (never taken)."
-    )
-    user_id: Mapped[str] = mapped_column(comment="Who asked for it.")
-    items: Mapped[int] = mapped_column(comment="Requests in it, canaries included.")
-    reason: Mapped[str | None] = mapped_column(comment="Why it is held or dropped.")
-    created_at: Mapped[datetime] = mapped_column(comment="When it was written down, before sending.")
-    submitted_at: Mapped[datetime | None] = mapped_column(comment="When the service had taken it.")
-    ended_at: Mapped[datetime | None] = mapped_column(comment="When its results had been collected, or it was dropped.")
-
-
 class AnalysisOutcome(Base):
     """One request that brought no score."""
 
@@ -96,7 +67,7 @@ class AnalysisOutcome(Base):
     )
 
     call_id: Mapped[str] = mapped_column(primary_key=True, comment="The request, with its usage and cost.")
-    chat_id: Mapped[str | None] = mapped_column(comment="Chat that was to be scored; NULL for a canary.")
+    chat_id: Mapped[str] = mapped_column(comment="Chat that was to be scored.")
     outcome: Mapped[str] = mapped_column(
         comment="undecided (no evidence), voided (an answer that is none), refused, truncated, held (a person must"
         " look), or failed (no answer)."

@@ -1,4 +1,4 @@
-"""Scoring of conversations: the ledger of its money, its batches, and the answers that became no score."""
+"""Scoring of conversations: the ledger of its money, and the answers that became no score."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -14,7 +14,6 @@ _MONEY = sa.Numeric(14, 8)
 def upgrade() -> None:
     """Makes the tables, and says that scoring is configured too."""
     _calls()
-    _batches()
     _outcomes()
     op.execute("comment on column ops.config_versions.kind is 'calendar, department, scoring or sla policy.'")
 
@@ -26,10 +25,9 @@ def _calls() -> None:
             "id",
             sa.Text(),
             nullable=False,
-            comment="Key; also that of the row in effectiveness_analysis, and the custom_id in a batch.",
+            comment="Key; also that of the row in effectiveness_analysis.",
         ),
-        sa.Column("chat_id", sa.Text(), nullable=True, comment="Chat that is judged; NULL for a canary."),
-        sa.Column("canary", sa.Text(), nullable=True, comment="Which canary it is; NULL for a chat."),
+        sa.Column("chat_id", sa.Text(), nullable=False, comment="Chat that is judged."),
         sa.Column(
             "score_key",
             postgresql.BYTEA(),
@@ -42,8 +40,7 @@ def _calls() -> None:
             nullable=False,
             comment="1, or 2 where an unusable answer is asked for again.",
         ),
-        sa.Column("mode", sa.Text(), nullable=False, comment="direct or batch."),
-        sa.Column("batch_id", sa.Text(), nullable=True, comment="Batch it is an item of; NULL for a direct request."),
+        sa.Column("mode", sa.Text(), nullable=False, comment="How it was sent: direct."),
         sa.Column("user_id", sa.Text(), nullable=False, comment="Who asked for it."),
         sa.Column("model", sa.Text(), nullable=False, comment="Model that is asked."),
         sa.Column(
@@ -86,7 +83,7 @@ def _calls() -> None:
         schema="ops",
         comment="The ledger of money: requests to the model's service, each reserved before it is sent.",
     )
-    for column in ("day", "chat_id", "score_key", "batch_id"):
+    for column in ("day", "chat_id", "score_key"):
         op.create_index(f"analysis_calls_{column}_idx", "analysis_calls", [column], schema="ops")
     op.create_index(
         "analysis_calls_reserved_idx",
@@ -97,47 +94,11 @@ def _calls() -> None:
     )
 
 
-def _batches() -> None:
-    op.create_table(
-        "analysis_batches",
-        sa.Column("id", sa.Text(), nullable=False, comment="Key."),
-        sa.Column(
-            "service_id",
-            sa.Text(),
-            nullable=True,
-            comment="The service's key; NULL until it is known that the service took the batch.",
-        ),
-        sa.Column(
-            "state",
-            sa.Text(),
-            nullable=False,
-            comment="submitting, submitted, collected, held (canaries moved: a person must look), or dropped (never"
-            " taken).",
-        ),
-        sa.Column("user_id", sa.Text(), nullable=False, comment="Who asked for it."),
-        sa.Column("items", sa.Integer(), nullable=False, comment="Requests in it, canaries included."),
-        sa.Column("reason", sa.Text(), nullable=True, comment="Why it is held or dropped."),
-        sa.Column("created_at", _INSTANT, nullable=False, comment="When it was written down, before sending."),
-        sa.Column("submitted_at", _INSTANT, nullable=True, comment="When the service had taken it."),
-        sa.Column(
-            "ended_at",
-            _INSTANT,
-            nullable=True,
-            comment="When its results had been collected, or it was dropped.",
-        ),
-        sa.PrimaryKeyConstraint("id", name="analysis_batches_pkey"),
-        sa.UniqueConstraint("service_id", name="analysis_batches_service_id_key"),
-        schema="ops",
-        comment="Batches of requests to the model's service, each written down before it is sent.",
-    )
-    op.create_index("analysis_batches_state_idx", "analysis_batches", ["state"], schema="ops")
-
-
 def _outcomes() -> None:
     op.create_table(
         "analysis_outcomes",
         sa.Column("call_id", sa.Text(), nullable=False, comment="The request, with its usage and cost."),
-        sa.Column("chat_id", sa.Text(), nullable=True, comment="Chat that was to be scored; NULL for a canary."),
+        sa.Column("chat_id", sa.Text(), nullable=False, comment="Chat that was to be scored."),
         sa.Column(
             "outcome",
             sa.Text(),
