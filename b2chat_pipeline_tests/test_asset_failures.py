@@ -21,6 +21,8 @@ from b2chat_pipeline_tests.dagster_support import (
     running_pipeline,
 )
 
+pytestmark = pytest.mark.any_postgres
+
 DAY = hours_of(FIRST_DAY)
 MORNING = DAY[9:13]
 SECRET = "hunter2-very-secret"

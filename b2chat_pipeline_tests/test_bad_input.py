@@ -21,6 +21,8 @@ from b2chat_pipeline_tests.loading_support import hours_between, rows, running_p
 from b2chat_pipeline_tests.mutants import Mutant, mutant
 from b2chat_pipeline_tests.postgres import PostgresServer
 
+pytestmark = pytest.mark.any_postgres
+
 SEED = 1
 # Clocks go back on the second day.
 ZONE = ZoneInfo("America/New_York")

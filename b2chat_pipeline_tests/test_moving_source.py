@@ -26,6 +26,8 @@ from b2chat_pipeline_tests.another_server import Account, other_server
 from b2chat_pipeline_tests.loading_support import Pipeline, all_loaded, hours_between, rows, running_pipeline, stored
 from b2chat_pipeline_tests.test_state_machine import Laboratory, load_hours
 
+pytestmark = pytest.mark.any_postgres
+
 DAY = date(2025, 3, 3)
 # The day is over and read oldest first, or running and read newest first.
 OVER, RUNNING = datetime(2025, 3, 6, 18, tzinfo=UTC), datetime(2025, 3, 4, 4, 30, tzinfo=UTC)

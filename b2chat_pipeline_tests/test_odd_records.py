@@ -15,6 +15,8 @@ from b2chat_pipeline.simulator.expectation import expected
 from b2chat_pipeline.warehouse.connection import connect
 from b2chat_pipeline_tests.loading_support import all_loaded, hours_between, row_versions, running_pipeline, stored
 
+pytestmark = pytest.mark.any_postgres
+
 FIRST = date(2025, 3, 3)
 NOW = datetime(2025, 3, 12, 18, tzinfo=UTC)
 WORLD = World(first_day=FIRST, zone=ZoneInfo("America/New_York"), chats_per_day=15, contacts=20)

@@ -146,7 +146,7 @@ def test_make_help_lists_the_targets_and_make_test_would_run_the_checks_and_the_
 
     assert "ruff check" in planned
     assert "mypy" in planned
-    assert "pytest -n 2" in planned
+    assert "pytest -n 4" in planned
 
 
 def test_the_way_with_an_account_works_line_by_line(clone: Path) -> None:

@@ -30,6 +30,8 @@ from b2chat_pipeline_tests.command_support import Home, home_in
 from b2chat_pipeline_tests.dagster_support import account_environment
 from b2chat_pipeline_tests.loading_support import Pipeline, hours_between
 
+pytestmark = pytest.mark.any_postgres
+
 CLOCK = AccountClock(ZoneInfo("America/Bogota"))
 # Longer than any promise of a day so young.
 UNREAD = timedelta(hours=4)

@@ -33,6 +33,8 @@ from b2chat_pipeline_tests.account_reference import ZONE, CompleteRead, Record, 
 from b2chat_pipeline_tests.another_server import Account, OtherServer, other_server
 from b2chat_pipeline_tests.loading_support import row_versions, tools_for
 
+pytestmark = pytest.mark.any_postgres
+
 WALKS = int(os.environ.get("B2CHAT_TEST_WALKS", "4"))
 STEPS = 18
 # Loading a few reads in some order costs a quarter of a walk.
