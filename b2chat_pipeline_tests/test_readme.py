@@ -114,7 +114,9 @@ def test_every_command_of_the_readme_is_one_that_the_tests_below_run() -> None:
         "make dev",
         "make help",
         "cp .env.example .env",
+        ".venv/bin/b2chat load --plan 2026-01-01 2026-01-04",
         ".venv/bin/b2chat load 2026-01-01 2026-01-04",
+        ".venv/bin/b2chat doctor",
         ".venv/bin/b2chat replay 2026-01-01 2026-01-04",
         ".venv/bin/b2chat build 2026-01-01 2026-01-04",
         ".venv/bin/b2chat db upgrade",
@@ -158,11 +160,13 @@ def test_the_way_with_an_account_works_line_by_line(clone: Path) -> None:
         run(clone, "cp .env.example .env")
         fill_in(clone / ".env", api)
         with served(clone, "make dev", port, ARGS=f"--port {port}"):
+            assert "72 hours" in run(clone, ".venv/bin/b2chat load --plan 2026-01-01 2026-01-04")
             printed = run(clone, ".venv/bin/b2chat load 2026-01-01 2026-01-04")
             assert "72 hours" in printed
             assert "Failed" not in printed
             assert "say what the stored pages say" in run(clone, ".venv/bin/b2chat replay 2026-01-01 2026-01-04")
             assert "2026-01-01 .. 2026-01-03" in run(clone, ".venv/bin/b2chat build 2026-01-01 2026-01-04")
+            assert "heartbeat" in run(clone, ".venv/bin/b2chat doctor")
         assert "revision" in run(clone, ".venv/bin/b2chat db upgrade")
     finally:
         simulator.terminate()
