@@ -166,7 +166,7 @@ def test_the_way_with_an_account_works_line_by_line(clone: Path) -> None:
             assert "Failed" not in printed
             assert "say what the stored pages say" in run(clone, ".venv/bin/b2chat replay 2026-01-01 2026-01-04")
             assert "2026-01-01 .. 2026-01-03" in run(clone, ".venv/bin/b2chat build 2026-01-01 2026-01-04")
-            assert "heartbeat" in run(clone, ".venv/bin/b2chat doctor")
+            assert "Nothing has to be put right." in run(clone, ".venv/bin/b2chat doctor")
         assert "revision" in run(clone, ".venv/bin/b2chat db upgrade")
     finally:
         simulator.terminate()

@@ -9,7 +9,10 @@ from b2chat_pipeline.transform.models import DataTest, Model, ModelError, Projec
 from b2chat_pipeline.transform.templates import render
 
 SCHEMA = "analytics"
-_OF_DAYS = "(select * from {relation} where {day} between '{first:%Y-%m-%d}' and '{last:%Y-%m-%d}')"
+# Named, since PostgreSQL takes a query in FROM without a name from version 16 on only, and a test may give one or not.
+_OF_DAYS = (
+    "{name} as not materialized (select * from {relation} where {day} between '{first:%Y-%m-%d}' and '{last:%Y-%m-%d}')"
+)
 
 
 @dataclass(frozen=True)
@@ -45,14 +48,20 @@ class Target:
 
     def sql_of_test(self, test: DataTest, days: Days | None) -> str:
         """The query that tells the rows which break a test, judging those of some days or all. Raises ModelError."""
+        of_days: dict[str, str] = {}
 
         def ref(name: str) -> str:
-            day = self.project.models[name].row_day
+            day, relation = self.project.models[name].row_day, self.relation(name)
             if days is None or name not in test.by_day or not day:
-                return self.relation(name)
-            return _OF_DAYS.format(relation=self.relation(name), day=day, first=days.first, last=days.last)
+                return relation
+            narrowed = f'"{name} of the days"'
+            of_days[narrowed] = _OF_DAYS.format(
+                name=narrowed, relation=relation, day=day, first=days.first, last=days.last
+            )
+            return narrowed
 
-        return self._render(test.text, this=test.subject, days=None, ref=ref)
+        judged = self._render(test.text, this=test.subject, days=None, ref=ref)
+        return f"with {', '.join(of_days.values())} select * from (\n{judged}\n) judged" if of_days else judged  # noqa: S608
 
     def _render(self, text: str, *, this: str, days: Days | None, ref: Callable[[str], str]) -> str:
         told = {} if days is None else {"from_day": days.first.isoformat(), "to_day": days.last.isoformat()}
