@@ -13,6 +13,10 @@ import dagster as dg
 from b2chat_pipeline.settings import PLACEHOLDER_START, Account, SettingsError, read_account
 from b2chat_pipeline.windows import Window
 
+# How Dagster's run tags name the partitions of a run: by the first and the last key, or by the only one.
+RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+_SINGLE = "dagster/partition"
+
 
 def account_or_placeholder(environ: Mapping[str, str]) -> tuple[Account, str | None]:
     """The account's calendar; where it is not set, a placeholder in UTC and the sentence every run refuses with."""
@@ -44,3 +48,14 @@ def windows_of(partitions: dg.PartitionsDefinition, keys: Iterable[str]) -> dict
         told = partitions.time_window_for_partition_key(key)
         windows[key] = Window(told.start.astimezone(UTC), told.end.astimezone(UTC))
     return windows
+
+
+def range_tags(first: str, last: str) -> dict[str, str]:
+    """The tags of a run over the partitions from one key to another, both included."""
+    return {RANGE_START: first, RANGE_END: last}
+
+
+def range_of(tags: Mapping[str, str]) -> tuple[str, str] | None:
+    """The first and the last partition key of a run, by its tags; None where it names none."""
+    first = tags.get(RANGE_START) or tags.get(_SINGLE)
+    return (first, tags.get(RANGE_END) or first) if first else None

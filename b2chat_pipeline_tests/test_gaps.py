@@ -14,10 +14,11 @@ import psycopg
 import pytest
 from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 
-from b2chat_pipeline.assets.gaps import GAP_TAG, RANGE_END, RANGE_START
+from b2chat_pipeline.assets.gaps import GAP_TAG
 from b2chat_pipeline.assets.sides import ASSETS, SIDES
 from b2chat_pipeline.automation.gaps import GAPS, gap_sensor
 from b2chat_pipeline.definitions import build_definitions
+from b2chat_pipeline.partitions import RANGE_END, RANGE_START
 from b2chat_pipeline.policy.gaps import PAUSE
 from b2chat_pipeline.resources import B2ChatResource, WarehouseResource
 from b2chat_pipeline.simulator import Fault, World

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from b2chat_pipeline.assets.sides import ENDPOINTS
-from b2chat_pipeline.partitions import windows_of
+from b2chat_pipeline.partitions import RANGE_END, RANGE_START, windows_of
 from b2chat_pipeline.policy import request_share
 from b2chat_pipeline.policy.gaps import GapPlan, SideHours, Sweep, Tried, plan_gaps, requests_per_day
 from b2chat_pipeline.resources import B2ChatResource, WarehouseResource
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 # Names the side whose hours a run was asked for by the sweeper; such runs go one at a time (see dagster.yaml).
 GAP_TAG = "b2chat/gap"
-RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 # So far back is looked for the newest sync, and for how many records a day holds.
 _LATELY = timedelta(days=1)
 _A_MONTH = timedelta(days=31)

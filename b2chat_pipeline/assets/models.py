@@ -19,6 +19,7 @@ from b2chat_pipeline.assets.materializations import attach_metadata
 from b2chat_pipeline.assets.pictures import heat_map
 from b2chat_pipeline.assets.shell import failing_in_one_sentence
 from b2chat_pipeline.assets.sides import OWNERS
+from b2chat_pipeline.partitions import range_of
 from b2chat_pipeline.resources import WarehouseResource
 from b2chat_pipeline.settings import read_account
 from b2chat_pipeline.transform.models import DataTest, Model, Project
@@ -120,9 +121,8 @@ def _target(warehouse: WarehouseResource, project: Project) -> "Iterator[tuple[C
 
 def _days_of_run(run: dg.DagsterRun) -> Days | None:
     """The days that a run is about, also for what has no days of its own, as views; None where it names none."""
-    first = run.tags.get("dagster/asset_partition_range_start") or run.tags.get("dagster/partition")
-    last = run.tags.get("dagster/asset_partition_range_end") or first
-    return _days([first, last]) if first and last else None
+    keys = range_of(run.tags)
+    return None if keys is None else _days(keys)
 
 
 def _days(keys: Sequence[str]) -> Days:

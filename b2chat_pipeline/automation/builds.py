@@ -10,11 +10,11 @@ from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 
+from b2chat_pipeline.partitions import RANGE_END, RANGE_START, range_tags
 from b2chat_pipeline.policy import build_again_at
 
 # How many builds of some of its days in a row have failed, if this run does too.
 ATTEMPT_TAG = "b2chat/build_attempt"
-_FIRST_TAG, _LAST_TAG = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 _FAILED = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 # Seconds, and for each day: Dagster cannot tell that a run's process was killed, so this is how long it looks alive.
 _MAX_RUNTIME, _MAX_RUNTIME_OF_DAY = 900, 15
@@ -76,8 +76,7 @@ class Builds:
         """The tags of a run that builds some days."""
         attempts = [build.attempt for day, build in self._failed().items() if first <= day <= last]
         return {
-            _FIRST_TAG: first.isoformat(),
-            _LAST_TAG: last.isoformat(),
+            **range_tags(first.isoformat(), last.isoformat()),
             ATTEMPT_TAG: str(max(attempts, default=0) + 1),
             "dagster/max_runtime": str(_MAX_RUNTIME + _MAX_RUNTIME_OF_DAY * ((last - first).days + 1)),
         }
@@ -97,13 +96,13 @@ def _build(record: dg.RunRecord) -> Build | None:
     """The build that a run is; None where it is only a part of one."""
     run = record.dagster_run
     is_part = bool(run.asset_selection) or (run.parent_run_id is not None and bool(run.step_keys_to_execute))
-    if is_part or _FIRST_TAG not in run.tags:
+    if is_part or RANGE_START not in run.tags:
         return None
     attempt = int(run.tags.get(ATTEMPT_TAG, "1"))
     ended = datetime.fromtimestamp(record.end_time, UTC) if record.end_time else record.update_timestamp
     return Build(
-        first=date.fromisoformat(run.tags[_FIRST_TAG]),
-        last=date.fromisoformat(run.tags[_LAST_TAG]),
+        first=date.fromisoformat(run.tags[RANGE_START]),
+        last=date.fromisoformat(run.tags[RANGE_END]),
         run_id=run.run_id,
         asked_for=record.create_timestamp,
         attempt=attempt,

@@ -8,9 +8,10 @@ from datetime import datetime
 import dagster as dg
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
-from b2chat_pipeline.assets.gaps import GAP_TAG, RANGE_END, RANGE_START, plan_gaps_at
+from b2chat_pipeline.assets.gaps import GAP_TAG, plan_gaps_at
 from b2chat_pipeline.assets.hours import hours_of_sides
 from b2chat_pipeline.assets.sides import OWNERS, SIDES
+from b2chat_pipeline.partitions import range_tags
 from b2chat_pipeline.policy.gaps import Gap, GapPlan
 from b2chat_pipeline.resources import B2ChatResource, WarehouseResource, utc_now
 from b2chat_pipeline.settings import OperatorError, check_all
@@ -64,7 +65,7 @@ def _request(gap: Gap, partitions: dg.HourlyPartitionsDefinition) -> dg.RunReque
     return dg.RunRequest(
         run_key=f"{gap.side} {first}..{last} attempt {gap.attempt}",
         asset_selection=[dg.AssetKey(asset) for asset in SIDES[gap.side]],
-        tags={RANGE_START: first, RANGE_END: last, GAP_TAG: gap.side},
+        tags={**range_tags(first, last), GAP_TAG: gap.side},
     )
 
 

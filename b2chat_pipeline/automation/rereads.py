@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from b2chat_pipeline.assets.rereads import DAYS_PER_RUN, plan_at
+from b2chat_pipeline.partitions import range_tags
 from b2chat_pipeline.policy import REREAD_TICK, consecutive
 from b2chat_pipeline.resources import B2ChatResource, WarehouseResource
 from b2chat_pipeline.settings import OperatorError, check_all
@@ -69,11 +70,7 @@ def _requests(
     return [
         dg.RunRequest(
             run_key=f"{first}..{last} @ {at.isoformat()}",
-            tags={
-                "dagster/asset_partition_range_start": first.isoformat(),
-                "dagster/asset_partition_range_end": last.isoformat(),
-                _PLAN_TAG: told,
-            },
+            tags={**range_tags(first.isoformat(), last.isoformat()), _PLAN_TAG: told},
         )
         for first, last in consecutive(plan.due, most=DAYS_PER_RUN)
     ]

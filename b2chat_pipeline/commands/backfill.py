@@ -17,6 +17,7 @@ import dagster as dg
 from b2chat_pipeline.assets.sides import ASSETS
 from b2chat_pipeline.commands.progress import Advance
 from b2chat_pipeline.commands.project import project_folder
+from b2chat_pipeline.partitions import range_of
 from b2chat_pipeline.settings import OperatorError
 
 # Seconds. A daemon says every 30 that it lives; Dagster itself takes its silence for death after half an hour only.
@@ -74,8 +75,7 @@ def _has_ended(instance: dg.DagsterInstance, backfill_id: str) -> bool:
 
 
 def _hours(run: dg.DagsterRun, keys: Sequence[str]) -> int:
-    start = run.tags.get("dagster/asset_partition_range_start") or run.tags.get("dagster/partition")
-    end = run.tags.get("dagster/asset_partition_range_end") or start
+    start, end = range_of(run.tags) or (None, None)
     return keys.index(end) - keys.index(start) + 1 if start in keys and end in keys else 0
 
 

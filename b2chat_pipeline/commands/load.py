@@ -22,7 +22,7 @@ from b2chat_pipeline.commands.project import dagster_environment
 from b2chat_pipeline.commands.span import read_span, require_whole_hours
 from b2chat_pipeline.commands.summary import print_summary
 from b2chat_pipeline.definitions import build_definitions
-from b2chat_pipeline.partitions import hourly_partitions
+from b2chat_pipeline.partitions import hourly_partitions, range_tags
 from b2chat_pipeline.settings import Account, SettingsError, check_all, read_account
 
 # A run in this process costs no start, and the progress is seen after each.
@@ -110,9 +110,8 @@ def _run_here(
     run_ids = []
     for first in range(0, len(keys), HOURS_AT_ONCE):
         chunk = keys[first : first + HOURS_AT_ONCE]
-        hours = {"dagster/asset_partition_range_start": chunk[0], "dagster/asset_partition_range_end": chunk[-1]}
         result = job.execute_in_process(
-            instance=instance, tags={**hours, **tags}, run_config=quiet, raise_on_error=False
+            instance=instance, tags={**range_tags(chunk[0], chunk[-1]), **tags}, run_config=quiet, raise_on_error=False
         )
         if _was_interrupted(result):
             raise KeyboardInterrupt
