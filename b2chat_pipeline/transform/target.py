@@ -13,6 +13,7 @@ SCHEMA = "analytics"
 _OF_DAYS = (
     "{name} as not materialized (select * from {relation} where {day} between '{first:%Y-%m-%d}' and '{last:%Y-%m-%d}')"
 )
+_JUDGED = "with {of_days} select * from (\n{judged}\n) judged"
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Target:
             return narrowed
 
         judged = self._render(test.text, this=test.subject, days=None, ref=ref)
-        return f"with {', '.join(of_days.values())} select * from (\n{judged}\n) judged" if of_days else judged  # noqa: S608
+        return _JUDGED.format(of_days=", ".join(of_days.values()), judged=judged) if of_days else judged
 
     def _render(self, text: str, *, this: str, days: Days | None, ref: Callable[[str], str]) -> str:
         told = {} if days is None else {"from_day": days.first.isoformat(), "to_day": days.last.isoformat()}
