@@ -97,6 +97,7 @@ WRONG = [
     ("calendars: [", r"expected the node content.* in line 1, column 13\."),
     (f"{SLA}\n{STRICTER}", r"sla is told twice in line 2, column 1\."),
     (CALENDAR.replace("hours: {", "hours: {monday: [], "), r"monday is told twice"),
+    ("? [sla]\n: []", r"unhashable key in line 1, column 3\."),
     (CALENDAR.replace("hours:", "closed: [2025-02-30], hours:"), r"day is out of range for month"),
     (
         CALENDAR.replace("2025-01-01", "9999-12-31"),

@@ -40,6 +40,9 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002 - as it is called
         seen: set[object] = set()
         for key, _ in node.value:
+            # A list or a mapping as a key is refused by PyYAML itself.
+            if not isinstance(key, yaml.ScalarNode):
+                continue
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"{key.value} is told twice", key.start_mark)
             seen.add(key.value)
