@@ -6,7 +6,7 @@ where clocks change.
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
@@ -21,6 +21,7 @@ _CLOCK_LENGTH, _MINUTE_LENGTH, _DAY_LENGTH = len("2025-01-31 23:59:59"), len("20
 _MINUTE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}.[0-9]{2}:[0-9]{2}").fullmatch
 # Any number of them, a line each, with their seconds.
 _CLOCKS = re.compile(r"(?:(?:^|\n)[0-9]{4}-[0-9]{2}-[0-9]{2}.(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9])*").fullmatch
+_HOUR = timedelta(hours=1)
 # The seconds of a clock, by what stands behind its minute.
 _SECONDS = {f":{second:02}": second for second in range(60)}
 
@@ -180,8 +181,11 @@ def _steady_day(zone: ZoneInfo, day: str) -> _SteadyDay | None:
 
 def hours_of(window: Window, *, until: datetime) -> list[Window]:
     """The hours of a window that are over by `until`."""
-    hours, start = [], window.start
-    while start + timedelta(hours=1) <= min(window.end, until):
-        hours.append(Window(start, start + timedelta(hours=1)))
-        start += timedelta(hours=1)
-    return hours
+    return [Window(start, start + _HOUR) for start in hour_starts(window.start, min(window.end, until))]
+
+
+def hour_starts(start: datetime, end: datetime) -> Iterator[datetime]:
+    """The starts of the hours that follow each other from a start, as far as they are over by an end."""
+    while start + _HOUR <= end:
+        yield start
+        start += _HOUR

@@ -173,6 +173,19 @@ def test_an_hour_that_failed_is_asked_for_again_after_a_pause_and_under_another_
     assert look(pipeline) == NOTHING
 
 
+def test_a_single_hour_that_failed_again_rests_as_several_do(pipeline: Pipeline) -> None:
+    paint(pipeline, [1, 3])
+    paint(pipeline, [2], SIDES["contacts"])
+    pipeline.simulator.faults.add(Fault(kind="status", status=404, times=None))
+    pipeline.run([key(2)], assets=SIDES["chats"])
+    failed = carry_out(pipeline, look(pipeline, at=datetime.now(UTC) + PAUSE))
+    pipeline.simulator.faults.clear()
+    pipeline.run([key(1)], assets=SIDES["chats"])
+
+    assert failed == [False]
+    assert look(pipeline, at=datetime.now(UTC)) == "1 hours of chats rest after a run in vain."
+
+
 def test_one_asset_of_a_side_that_is_not_loaded_makes_its_hour_a_gap(pipeline: Pipeline) -> None:
     paint(pipeline, [3, 2, 1], set(ASSETS) - {"messages"})
     paint(pipeline, [3, 1], ["messages"])

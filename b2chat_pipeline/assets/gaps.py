@@ -13,10 +13,10 @@ import dagster as dg
 
 from b2chat_pipeline.assets.sides import ENDPOINTS
 from b2chat_pipeline.partitions import RANGE_END, RANGE_START, windows_of
-from b2chat_pipeline.policy import request_share
+from b2chat_pipeline.policy import history_left, request_share
 from b2chat_pipeline.policy.gaps import GapPlan, SideHours, Sweep, Tried, plan_gaps, requests_per_day
 from b2chat_pipeline.resources import B2ChatResource, WarehouseResource
-from b2chat_pipeline.windows import AccountClock
+from b2chat_pipeline.windows import AccountClock, hour_starts
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -78,8 +78,7 @@ def _requests_left(connection: "Connection", clock: AccountClock, *, per_day: in
         return 0
     if not per_day:
         return None
-    sent = requests_sent(connection, clock.day_of(now))
-    return max(0, min(request_share("backfill", per_day) - sent["backfill"], per_day - sum(sent.values())))
+    return history_left(requests_sent(connection, clock.day_of(now)), per_day)
 
 
 class _Runs:
@@ -114,8 +113,6 @@ class _Runs:
         }
 
     def _hours(self, run: dg.DagsterRun) -> Iterator[datetime]:
-        ends = [run.tags[RANGE_START], run.tags[RANGE_END]]
-        first, last = (window.start for window in windows_of(self._partitions, ends).values())
-        while first <= last:
-            yield first
-            first += timedelta(hours=1)
+        first, last = run.tags[RANGE_START], run.tags[RANGE_END]
+        windows = windows_of(self._partitions, {first, last})
+        yield from hour_starts(windows[first].start, windows[last].end)

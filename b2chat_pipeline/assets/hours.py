@@ -5,7 +5,7 @@ for each asset of some years. Not here: which hours are asked for again (`policy
 """
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import dagster as dg
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
@@ -16,9 +16,9 @@ from dagster._core.storage.partition_status_cache import get_and_update_asset_st
 
 from b2chat_pipeline.assets.sides import SIDES
 from b2chat_pipeline.policy.gaps import GRACE, SideHours
+from b2chat_pipeline.windows import hour_starts
 
 _OPEN = [BulkActionStatus.REQUESTED, BulkActionStatus.CANCELING, BulkActionStatus.FAILING]
-_HOUR = timedelta(hours=1)
 
 
 def hours_of_sides(
@@ -35,7 +35,7 @@ def hours_of_sides(
     newest = partitions.get_last_partition_window()
     if newest is None:
         return {side: SideHours(()) for side in SIDES}
-    over = list(_hours(partitions.start.astimezone(UTC), min(newest.end, now - GRACE).astimezone(UTC)))
+    over = list(hour_starts(partitions.start.astimezone(UTC), min(newest.end, now - GRACE).astimezone(UTC)))
     backfills = instance.get_backfills(filters=BulkActionsFilter(statuses=_OPEN))
     return {
         side: _of_side(instance, graph, partitions, [dg.AssetKey(asset) for asset in assets], backfills, over)
@@ -89,11 +89,4 @@ def _hours_in(subset: PartitionsSubset) -> Iterator[datetime]:
     if not isinstance(subset, TimeWindowPartitionsSubset):
         raise TypeError("only partitions by time have windows")
     for window in subset.included_time_windows:
-        yield from _hours(window.start.astimezone(UTC), window.end.astimezone(UTC))
-
-
-def _hours(start: datetime, end: datetime) -> Iterator[datetime]:
-    """The hours from a start, as far as they are over by an end."""
-    while start + _HOUR <= end:
-        yield start
-        start += _HOUR
+        yield from hour_starts(window.start.astimezone(UTC), window.end.astimezone(UTC))

@@ -13,7 +13,7 @@ from b2chat_pipeline.b2chat.decoding import decode_page
 from b2chat_pipeline.b2chat.errors import B2ChatError
 from b2chat_pipeline.b2chat.paging import Query
 from b2chat_pipeline.operations.probing import ask_once, utc_now
-from b2chat_pipeline.policy import PAGE_SIZE, request_share
+from b2chat_pipeline.policy import PAGE_SIZE, history_left, request_share
 from b2chat_pipeline.policy.loads import Allowance, LoadPlan, SideExpected, plan_load
 from b2chat_pipeline.settings import OperatorError, read_account, read_source
 from b2chat_pipeline.warehouse.accounts import stored_settings
@@ -37,18 +37,20 @@ def load_plan(connection: Connection, environ: Mapping[str, str], window: Window
     one page of each side, which says how many records there are.
     """
     clock, now = AccountClock(read_account(environ).zone), utc_now()
-    per_day = read_source(environ, stored_settings(connection)).requests_per_day
-    per_second = read_source(environ, stored_settings(connection)).requests_per_second
+    source = read_source(environ, stored_settings(connection))
+    per_day = source.requests_per_day
     sides: dict[str, SideExpected] = {
         endpoint: _expected(connection, environ, endpoint, window, clock) for endpoint in (CHATS, CONTACTS)
     }
-    sent, share = requests_sent(connection, clock.day_of(now)), request_share("backfill", per_day)
-    left = max(0, min(share - sent["backfill"], per_day - sum(sent.values()))) if per_day else None
+    allowance = Allowance(None, None, source.requests_per_second)
+    if per_day:
+        left = history_left(requests_sent(connection, clock.day_of(now)), per_day)
+        allowance = Allowance(left, request_share("backfill", per_day), source.requests_per_second)
     return plan_load(
         sides,
         hours=(window.end - window.start) // _HOUR,
         hours_per_run=hours_per_run,
-        allowance=Allowance(left, share if per_day else None, per_second),
+        allowance=allowance,
         clock=clock,
         now=now,
     )

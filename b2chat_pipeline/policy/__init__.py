@@ -29,6 +29,11 @@ def request_share(request_class: RequestClass, per_day: int) -> int:
     return int(per_day * SHARES[request_class])
 
 
+def history_left(sent: Mapping[str, int], per_day: int) -> int:
+    """How many more requests history may use on a day, of which some are sent, by kind of work."""
+    return max(0, min(request_share("backfill", per_day) - sent["backfill"], per_day - sum(sent.values())))
+
+
 def request_class(run_tags: Mapping[str, str]) -> RequestClass:
     """What a load run's requests are counted as: the schedule's are hourly, all others fill in history."""
     return "hourly" if _SCHEDULE in run_tags else "backfill"
