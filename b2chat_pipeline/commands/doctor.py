@@ -127,11 +127,11 @@ def _repository() -> dg.RepositoryDefinition:
 
 
 def _daemon(instance: dg.DagsterInstance) -> Finding:
-    beats = instance.get_daemon_heartbeats().values()
+    beats = instance.get_daemon_heartbeats()
     if not beats:
         return Finding("daemon", "bad", "it does not run", _START)
-    newest = max(beat.timestamp for beat in beats)
-    silent = [name for name, beat in instance.get_daemon_heartbeats().items() if newest - beat.timestamp > SILENCE]
+    newest = max(beat.timestamp for beat in beats.values())
+    silent = [name for name, beat in beats.items() if newest - beat.timestamp > SILENCE]
     age = time.time() - newest
     if age > SILENCE:
         return Finding("daemon", "bad", f"it has said nothing for {age / 60:,.0f} minutes", f"{_START}, or restart it")
