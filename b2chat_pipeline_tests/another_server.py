@@ -5,13 +5,14 @@ It tells the records it is given, and knows nothing of how they came about.
 
 import base64
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from b2chat_pipeline_tests.serving import served
 
 Record = dict[str, Any]
 USES_OF_A_TOKEN = 3
@@ -43,14 +44,8 @@ class OtherServer(ThreadingHTTPServer):
 
 @contextmanager
 def other_server(account: Account) -> Iterator[OtherServer]:
-    with OtherServer(account) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+    with served(OtherServer(account)) as server:
+        yield server
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from b2chat_pipeline.b2chat.client import Answer, B2ChatClient, Credentials, RequestClass, RetryPolicy
+from b2chat_pipeline_tests.serving import served
 
 CHATS = "/chats/export"
 TOKEN = "/oauth/token"
@@ -124,15 +125,11 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextlib.contextmanager
 def running_api() -> Iterator[LoopbackApi]:
-    with LoopbackApi() as api:
-        thread = threading.Thread(target=api.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with served(LoopbackApi()) as api:
         try:
             yield api
         finally:
             api.stopping.set()
-            api.shutdown()
-            thread.join()
 
 
 class FakeTime:

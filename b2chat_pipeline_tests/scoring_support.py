@@ -30,6 +30,7 @@ from b2chat_pipeline.warehouse.connection import connect
 from b2chat_pipeline.windows import AccountClock, Window
 from b2chat_pipeline_tests.metric_reference import Chat, Message
 from b2chat_pipeline_tests.metric_support import build_core, store
+from b2chat_pipeline_tests.serving import served
 
 KEY = "invented-key-of-the-model-service"
 MODEL = "some-model"
@@ -197,14 +198,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def running_service() -> Iterator[LoopbackService]:
-    with LoopbackService() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+    with served(LoopbackService()) as server:
+        yield server
 
 
 def talk(*said: tuple[bool, str], begins: datetime = NOON) -> tuple[Message, ...]:
