@@ -511,16 +511,15 @@ def _person(key: str, value: str | int, names: Mapping[str | int, str]) -> Recor
     return {key: value, "name": names[value], "email": f"{names[value]}@example.test".lower()}
 
 
+def _opened(**told: object) -> Record:
+    """The state of an open chat that tells nothing, but for what is given."""
+    nothing: Record = {"agent": None, "department": None, "contact": None, "messages": [], "broadcasted": False}
+    return {"status": "OPENED"} | nothing | told
+
+
 def _renamed(name: str) -> tuple[Record, ...]:
     """Two chats, one in each of two hours, of an agent and a contact with a name."""
-    state: Record = {
-        "status": "OPENED",
-        "agent": "ana",
-        "department": None,
-        "contact": 7,
-        "messages": [],
-        "broadcasted": False,
-    }
+    state = _opened(agent="ana", contact=7)
     return tuple(_told(place, state, dict.fromkeys(("ana", 7), name)) for place in (0, 1))
 
 
@@ -530,6 +529,28 @@ def test_the_name_that_was_read_last_stays_although_an_older_one_is_loaded_after
 ) -> None:
     """An answer that tells an agent or a contact as stored writes nothing, and yet it is the newest."""
     reads = [(HOURS[stretch], _renamed(name)) for stretch, name in zip(stretches, "ABA", strict=True)]
+
+    check_every_order(laboratory, reads)
+
+
+@pytest.mark.parametrize(
+    "places",
+    [
+        ("ana Support", "ana Sales", "ana"),
+        ("ana Sales", "ana Support", "ana Sales", "ana"),
+        ("ana Sales", "ana Support", "ana Sales", "bob Sales"),
+        ("ana Sales", "ana Support", "bob Sales", "bob"),
+    ],
+    ids=str,
+)
+def test_the_department_that_was_read_last_stays_although_the_chat_no_longer_names_it(
+    places: tuple[str, ...], laboratory: Laboratory
+) -> None:
+    reads = []
+    for place in places:
+        agent, _, department = place.partition(" ")
+        state = _opened(agent=agent, department=department or None)
+        reads.append((HOURS[0], [_told(0, state, {agent: agent.title()})]))
 
     check_every_order(laboratory, reads)
 
@@ -551,10 +572,9 @@ def test_the_name_that_was_read_last_stays_although_an_older_one_is_loaded_after
 def test_lists_that_grow_and_shrink_leave_the_same_messages_in_whatever_order_they_are_loaded(
     lists: tuple[tuple[int, ...], ...], laboratory: Laboratory
 ) -> None:
-    state: Record = {"status": "OPENED", "agent": None, "department": None, "contact": None, "broadcasted": False}
     messages = [[_message(place, "hello") for place in places] for places in lists]
 
-    check_every_order(laboratory, [(HOURS[0], [_told(0, state | {"messages": told}, {})]) for told in messages])
+    check_every_order(laboratory, [(HOURS[0], [_told(0, _opened(messages=told), {})]) for told in messages])
 
 
 def check_every_order(laboratory: Laboratory, reads: Sequence[tuple[Sequence[Window], Sequence[Record]]]) -> None:

@@ -38,6 +38,13 @@ class _Recency(NamedTuple):
     created_at: datetime
 
 
+class _Placing(NamedTuple):
+    """Which of several tellings of an agent's department is the newest: that of the newest chat, then the last read."""
+
+    created_at: datetime
+    read_at: datetime
+
+
 @dataclass(slots=True)
 class Mentioned:
     """The hour a batch's reference to somebody is counted in, and the creation of the newest chat that holds one."""
@@ -53,7 +60,7 @@ class AgentTold(Mentioned):
     agent: Agent
     told_by: _Recency
     department: str | None = None
-    department_seen_at: datetime | None = None
+    placed_by: _Placing | None = None
 
 
 @dataclass(slots=True)
@@ -219,8 +226,9 @@ def _note_agent(batch: ChatBatch, agent: Agent, username: str, telling: Telling)
     elif recency > known.told_by:
         known.agent, known.told_by = agent, recency
     known.seen_at = max(known.seen_at, created_at)
-    if department and (known.department_seen_at is None or created_at >= known.department_seen_at):
-        known.department, known.department_seen_at = department, created_at
+    placing = _Placing(created_at, telling.read_at)
+    if department and (known.placed_by is None or placing >= known.placed_by):
+        known.department, known.placed_by = department, placing
 
 
 def _note_contact(batch: ChatBatch, stub: ContactStub, telling: Telling) -> None:

@@ -40,7 +40,21 @@ _TOLD_SINCE = """
               left join lateral (select max(told_at) as told_at from chat_absences where chat_id = h.id) b on true
              where h.somebody and greatest(h.read_at, coalesce(b.told_at, r.applied_read_at)) > s.read_at)
 """
-# The newest chat that names a department decides it, as it was told last; a chat without one tells nothing.
+# What took the department or the agent out of a chat says when that chat was last told with both.
+_PLACED_UNTIL = """
+    (select c.seen_before from chats h
+      cross join lateral (
+          select min(seen_before) as seen_before,
+                 array_agg(old order by seen_at) filter (where field = 'agent') as agents,
+                 array_agg(old order by seen_at) filter (where field = 'department') as departments
+            from ops.chat_history where chat_id = h.id and seen_before >= a.department_read_at) c
+      where h.created_at = a.department_seen_at
+        and case when c.agents is null then h.agent_id else c.agents[1] end = a.id
+        and case when c.departments is null then h.department_id else c.departments[1] end = a.department_id
+      limit 1)
+"""
+# The newest chat that was told with a department decides it, as it was read last; an answer without one tells nothing.
+# A chat that is stored with one knows which is the last; one that no longer has it goes by when each was read.
 _UPDATE_AGENTS = """
     with news as (
         select s.*, a.id as stored_id, j.renamed, j.moved
@@ -50,11 +64,14 @@ _UPDATE_AGENTS = """
                           then not told_since else false end as renamed,
                      case when s.department_seen_at is null then false
                           when s.department_seen_at > coalesce(a.department_seen_at, '-infinity') then true
-                          when s.department_seen_at = a.department_seen_at and s.department_id <> a.department_id
-                          then coalesce((select h.department_id = s.department_id from chats h
-                                          where h.agent_id = a.id and h.created_at = s.department_seen_at
-                                            and h.department_id is not null limit 1), s.read_at > a.read_at)
-                          else false end as moved
+                          when s.department_seen_at < a.department_seen_at then false
+                          else coalesce(
+                              (select h.department_id = s.department_id and s.department_id <> a.department_id
+                                 from chats h
+                                where h.agent_id = a.id and h.created_at = s.department_seen_at
+                                  and h.department_id is not null limit 1),
+                              s.department_read_at > coalesce(placed_until, a.department_read_at))
+                          end as moved
           ) j
          where j.renamed or j.moved or s.last_seen_at > coalesce(a.last_seen_at, '-infinity')
          order by a.b2chat_id for no key update of a
@@ -62,15 +79,16 @@ _UPDATE_AGENTS = """
     update agents a
        set name = case when n.renamed then n.name else a.name end,
            email = case when n.renamed then n.email else a.email end,
-           read_at = case when n.renamed or n.moved then greatest(a.read_at, n.read_at) else a.read_at end,
+           read_at = case when n.renamed then n.read_at else a.read_at end,
            department_id = case when n.moved then n.department_id else a.department_id end,
            department_seen_at = case when n.moved then n.department_seen_at else a.department_seen_at end,
+           department_read_at = case when n.moved then n.department_read_at else a.department_read_at end,
            updated_at = case when n.renamed or n.moved then n.last_sync_at else a.updated_at end,
            last_seen_at = greatest(a.last_seen_at, n.last_seen_at),
            last_sync_at = n.last_sync_at
       from news n where a.id = n.stored_id
     returning a.b2chat_id
-""".replace("told_since", _TOLD_SINCE.replace("h.somebody", "h.agent_id = a.id"))
+""".replace("told_since", _TOLD_SINCE.replace("h.somebody", "h.agent_id = a.id")).replace("placed_until", _PLACED_UNTIL)
 # A short form never overwrites what the contact's own endpoint told.
 _UPDATE_CONTACTS = """
     with news as (
@@ -180,7 +198,8 @@ def _insert_agents(write: DayWrite, departments: Mapping[str, str]) -> dict[str,
             name=told.agent.name or "",
             email=told.agent.email or None,
             department_id=departments[told.department] if told.department else None,
-            department_seen_at=told.department_seen_at,
+            department_seen_at=told.placed_by.created_at if told.placed_by else None,
+            department_read_at=told.placed_by.read_at if told.placed_by else None,
             last_seen_at=told.seen_at,
             read_at=told.told_by.read_at,
             last_sync_at=write.synced_at,

@@ -29,6 +29,7 @@ class AgentRow(NamedTuple):
     email: str | None
     department_id: str | None
     department_seen_at: datetime | None
+    department_read_at: datetime | None
     last_seen_at: datetime
     read_at: datetime
     last_sync_at: datetime

@@ -94,6 +94,9 @@ class Agent(Base):
     department_seen_at: Mapped[datetime | None] = mapped_column(
         comment="Creation time of the chat that decides department_id."
     )
+    department_read_at: Mapped[datetime | None] = mapped_column(
+        comment="Request time of the page that told department_id."
+    )
     read_at: Mapped[datetime] = mapped_column(comment="Request time of the page whose values the row holds.")
 
 
