@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from b2chat_pipeline.commands.what_if import what_if as tell_what_if
 from b2chat_pipeline.transform.explain import Explanation, explain
 from b2chat_pipeline.transform.models import Model, ModelError, ProjectError
 from b2chat_pipeline.transform.project import models_folder, read_project
@@ -282,3 +283,13 @@ def test_no_chats_have_no_attainment(account: Account) -> None:
 
     assert both == (Attainment(0, 0, 0, 0),) * 2
     assert both[0].share is None
+
+
+def test_days_that_were_never_built_are_said_to_hold_nothing(
+    account: Account, capsys: pytest.CaptureFixture[str]
+) -> None:
+    environ = {"B2CHAT_DATABASE_URL": account.url, "B2CHAT_TIMEZONE": BOGOTA.key, "B2CHAT_START_DATE": "2020-01-01"}
+
+    tell_what_if(environ, clock="pickup", seconds=60, start="2020-01-01", end="2020-02-01")
+
+    assert "`b2chat build 2020-01-01 2020-02-01` does it" in capsys.readouterr().out

@@ -16,7 +16,7 @@ from b2chat_pipeline.transform.project import models_folder, read_project
 from b2chat_pipeline.transform.run import ensure_schema, run
 from b2chat_pipeline.transform.target import SCHEMA, Days, Target
 from b2chat_pipeline.warehouse.connection import connect
-from b2chat_pipeline_tests.loading_support import all_loaded, running_pipeline
+from b2chat_pipeline_tests.loading_support import all_loaded, rows, running_pipeline
 from b2chat_pipeline_tests.mart_reference import REFERENCES, read_account, table_rows
 from b2chat_pipeline_tests.mart_reference.promises import CALM, sla_breaches_if_calm, sla_clocks_if_calm
 from b2chat_pipeline_tests.mart_support import (
@@ -178,6 +178,15 @@ def test_a_month_that_has_just_ended_is_the_last_one_of_the_cohorts(warehouse: W
         account = read_account(connection, BOGOTA)
 
     assert differences(keyed(found), keyed(REFERENCES["contact_cohorts"](account))) == []
+
+
+@pytest.mark.parametrize("mart", ["backlog_daily", "backlog_hourly"])
+def test_without_an_hour_that_was_read_there_is_no_backlog(mart: str, warehouse: Warehouse) -> None:
+    with trial(warehouse) as (connection, build_again):
+        connection.execute("delete from ops.window_reads")
+        build_again(mart)
+
+        assert rows(connection, f"select * from analytics.{mart}") == []  # noqa: S608
 
 
 def test_marts_of_an_account_without_chats_are_empty(database_url: str) -> None:

@@ -34,6 +34,11 @@ def what_if(environ: Mapping[str, str], *, clock: str, seconds: int, start: str,
     table.add_row("as reported", *_shown(reported))
     table.add_row(f"{seconds:,} seconds", *_shown(supposed))
     Console().print(table)
+    if not reported.chats:
+        click.echo(
+            f"No chat that is built of these days is under a policy for {clock}: where the days were never built,"
+            f" `b2chat build {start} {end}` does it."
+        )
     click.echo("Time is counted as each chat's policy counts it. Nothing was changed.")
 
 

@@ -56,6 +56,11 @@ class Attainment:
     not_judged: int
 
     @property
+    def chats(self) -> int:
+        """All of them."""
+        return self.met + self.breached + self.running + self.not_judged
+
+    @property
     def share(self) -> float | None:
         """Met of those that are finished; None where none is."""
         finished = self.met + self.breached
