@@ -7,8 +7,7 @@ with open_days as (
     select life.department_id, life.provider, (day.day)::date as day,
            ((day.day)::date + 1)::timestamp at time zone '{{ var("time_zone") }}' as day_end, life.began_at, life.ended_at
       from {{ ref('chat_lives') }} as life
-      join {{ ref('loaded_until') }} as loads
-        on loads.loaded_until is not null
+      join {{ ref('loaded_until') }} as loads on loads.loaded_until is not null
      cross join lateral generate_series(
         ((life.began_at - interval '1 microsecond') at time zone '{{ var("time_zone") }}')::date::timestamp,
         (least(life.ended_at, loads.loaded_until) at time zone '{{ var("time_zone") }}')::date::timestamp,
