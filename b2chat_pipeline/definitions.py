@@ -10,11 +10,13 @@ from collections.abc import Mapping
 import dagster as dg
 
 from b2chat_pipeline.assets.all_contacts import all_contacts
+from b2chat_pipeline.assets.health import health_asset, health_checks
 from b2chat_pipeline.assets.models import model_assets, model_checks
 from b2chat_pipeline.assets.rereads import chat_updates
 from b2chat_pipeline.assets.sides import chats_side, contacts_side
 from b2chat_pipeline.automation.contacts import contacts_schedule
 from b2chat_pipeline.automation.gaps import gap_sensor
+from b2chat_pipeline.automation.health import health_schedule
 from b2chat_pipeline.automation.hourly import hourly_schedule
 from b2chat_pipeline.automation.maintenance import raw_retention, retention_schedule
 from b2chat_pipeline.automation.models import changed_days_sensor, model_jobs, nightly_schedule
@@ -32,19 +34,20 @@ def build_definitions(
     account, problem = account_or_placeholder(environ)
     hours, days = hourly_partitions(account), daily_partitions(account)
     project = models or read_project(models_folder())
-    assets = [chats_side(hours), contacts_side(hours), chat_updates(days), all_contacts()]
+    assets: list[dg.AssetsDefinition | dg.AssetSpec] = [chats_side(hours), contacts_side(hours), chat_updates(days)]
+    assets += [all_contacts(), health_asset()]
     assets += model_assets(project, days)
     jobs = model_jobs(project)
     if problem is not None:
-        assets = [_with_warning(side, problem) for side in assets]
+        assets = [_with_warning(asset, problem) for asset in assets]
     return dg.Definitions(
         assets=assets,
-        asset_checks=model_checks(project),
+        asset_checks=[*model_checks(project), health_checks(hours)],
         jobs=[raw_retention, *jobs],
         schedules=[
             *(hourly_schedule(hours), reread_schedule(days)),
             *(contacts_schedule(account), retention_schedule(account)),
-            nightly_schedule(account),
+            *(nightly_schedule(account), health_schedule(account)),
         ],
         sensors=[gap_sensor(hours), changed_days_sensor(project, jobs)],
         resources={"warehouse": WarehouseResource(), "b2chat": B2ChatResource(), **(resources or {})},
@@ -53,9 +56,13 @@ def build_definitions(
     )
 
 
-def _with_warning(side: dg.AssetsDefinition, problem: str) -> dg.AssetsDefinition:
+def _with_warning(asset: dg.AssetsDefinition | dg.AssetSpec, problem: str) -> dg.AssetsDefinition | dg.AssetSpec:
     warning = f"**Not ready.** {problem} Until then the hours shown are UTC and no run will start.\n\n"
-    return side.map_asset_specs(lambda spec: spec.replace_attributes(description=warning + (spec.description or "")))
+
+    def warned(spec: dg.AssetSpec) -> dg.AssetSpec:
+        return spec.replace_attributes(description=warning + (spec.description or ""))
+
+    return warned(asset) if isinstance(asset, dg.AssetSpec) else asset.map_asset_specs(warned)
 
 
 @dg.definitions

@@ -18,18 +18,18 @@ from b2chat_pipeline.commands.databases import open_warehouse
 from b2chat_pipeline.operations.doctor import (
     Finding,
     credentials_finding,
+    judged,
     settings_finding,
     trouble,
     versions_finding,
     warehouse_findings,
 )
+from b2chat_pipeline.policy.health import judge_hours
 from b2chat_pipeline.settings import OperatorError, Storage, read_account
 
 _MARKS = {"fine": ("ok", "green"), "note": ("note", "yellow"), "bad": ("BAD", "red")}
 # Two such after the last tick that was due, something is wrong: by the hour of the cron line, or the sensor's interval.
 _EVERY_HOUR, _EVERY_DAY, _SENSOR = timedelta(hours=2), timedelta(hours=26), timedelta(minutes=20)
-# By then the sensor has tried eight times, and given up.
-_YOUNG = timedelta(days=3)
 _START = "b2chat dev"
 
 
@@ -188,14 +188,4 @@ def _hours(instance: dg.DagsterInstance, repository: dg.RepositoryDefinition) ->
         return  # said as that of the settings
     now = datetime.now(UTC)
     for side, hours in hours_of_sides(instance, repository.asset_graph, hourly_partitions(account), now=now).items():
-        gaps = hours.gaps()
-        if not gaps:
-            yield Finding(f"hours of {side}", "fine", f"{len(hours.loaded):,} are loaded, none failed or is missing")
-            continue
-        first, last = gaps[0].astimezone(account.zone), (gaps[-1] + timedelta(hours=1)).astimezone(account.zone)
-        told = f"{len(gaps):,} failed or are missing between {first:%Y-%m-%d %H:%M} and {last:%Y-%m-%d %H:%M}"
-        if gaps[0] > now - _YOUNG:
-            yield Finding(f"hours of {side}", "note", told, "nothing: the sensor gaps has them loaded")
-        else:
-            mend = f"b2chat load {first:%Y-%m-%dT%H:%M} {last:%Y-%m-%dT%H:%M}, once the cause is mended"
-            yield Finding(f"hours of {side}", "bad", told, mend)
+        yield judged(f"hours of {side}", judge_hours(hours, now=now, zone=account.zone))

@@ -18,10 +18,12 @@ from b2chat_pipeline.b2chat.contract import CONTACTS
 from b2chat_pipeline.b2chat.errors import B2ChatError
 from b2chat_pipeline.b2chat.paging import Query
 from b2chat_pipeline.operations.probing import ask_once, utc_now
+from b2chat_pipeline.policy.health import Judgement, judge_budget, judge_quarantine
 from b2chat_pipeline.settings import OperatorError, Storage, check_all, read_account, read_source
 from b2chat_pipeline.warehouse.accounts import require_zone, stored_settings
 from b2chat_pipeline.warehouse.budget import blocked_until
 from b2chat_pipeline.warehouse.connection import REVISION
+from b2chat_pipeline.warehouse.health import quarantined
 from b2chat_pipeline.warehouse.location import warehouse_place
 from b2chat_pipeline.warehouse.staleness import requests_sent
 from b2chat_pipeline.windows import AccountClock
@@ -32,7 +34,6 @@ State = Literal["fine", "note", "bad"]
 LEAST_SPACE = 2 * 1024**3
 # Beyond this, hours are asked for before they are over, or late.
 LARGEST_DRIFT = timedelta(seconds=60)
-_USED_UP = 0.95
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,11 @@ class Finding:
     state: State
     told: str
     mend: str = ""
+
+
+def judged(subject: str, judgement: Judgement) -> Finding:
+    """A judgement as a line."""
+    return Finding(subject, judgement.trouble or "fine", judgement.told, judgement.mend)
 
 
 def trouble(subject: str, error: Exception) -> Finding:
@@ -75,7 +81,7 @@ def warehouse_findings(
         Finding("migrations", "fine", f"at revision {REVISION}, as this code needs it"),
         _zone(connection, environ),
         _budget(connection, environ, now=now),
-        _quarantine(connection),
+        _quarantine(connection, now=now),
         _disk(connection, storage),
         _clock(connection, now=now),
     ]
@@ -101,22 +107,14 @@ def _budget(connection: Connection, environ: Mapping[str, str], *, now: datetime
         per_day = read_source(environ, stored_settings(connection)).requests_per_day
     except OperatorError as error:
         return trouble("budget", error)
-    until = blocked_until(connection, now=now)
-    if until is not None:
-        told = f"B2Chat asked for a pause until {until.astimezone(clock.zone):%Y-%m-%d %H:%M}"
-        return Finding("budget", "note", told, "nothing: every process waits until then")
     sent = sum(requests_sent(connection, clock.day_of(now)).values())
-    told = f"{sent:,} of {per_day:,} requests of today are used" if per_day else f"{sent:,} requests today, no ceiling"
-    if per_day and sent >= _USED_UP * per_day:
-        return Finding("budget", "note", told, "wait for tomorrow, or raise B2CHAT_REQUESTS_PER_DAY")
-    return Finding("budget", "fine", told)
+    until = blocked_until(connection, now=now)
+    return judged("budget", judge_budget(sent, per_day, blocked_until=until, zone=clock.zone))
 
 
-def _quarantine(connection: Connection) -> Finding:
-    ((records,),) = connection.execute("select count(*) from ops.quarantine where resolved_at is null").fetchall()
-    if not records:
-        return Finding("quarantine", "fine", "no record is put aside")
-    return Finding("quarantine", "note", f"{records:,} records do not fit the tables", "b2chat quarantine list")
+def _quarantine(connection: Connection, *, now: datetime) -> Finding:
+    still_open, put_aside, received = quarantined(connection, since=now - timedelta(days=1))
+    return judged("quarantine", judge_quarantine(still_open, put_aside=put_aside, received=received))
 
 
 def _disk(connection: Connection, storage: Storage) -> Finding:
