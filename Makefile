@@ -10,6 +10,10 @@ DBT_INSTALLED := $(DBT)/.installed
 WORKERS := -n 4 --dist worksteal
 ARGS ?=
 
+# Some containers keep Python from storing what it compiles. The tests start hundreds of processes, and each would
+# compile the project again, and each worker the tests.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help install demo dev test check format docs bench bench-year staleness crashes mutants soak clean
 
 help: ## Show the targets.

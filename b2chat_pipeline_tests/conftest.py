@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from b2chat_pipeline_tests.analyst_support import Account, built_account
-from b2chat_pipeline_tests.postgres import PostgresServer, session_server
+from b2chat_pipeline_tests.postgres import PostgresServer, roomy_memory, session_server
 from b2chat_pipeline_tests.scoring_support import Bench, running_bench
 
 _DIRECTORY = "B2CHAT_TEST_SERVER_DIRECTORY"
@@ -21,7 +21,7 @@ def pytest_configure() -> None:
     Not below pytest's own temporary directory: that is closed to the account the server runs as.
     """
     if _DIRECTORY not in os.environ:
-        os.environ[_DIRECTORY] = tempfile.mkdtemp(prefix="b2chat-tests-")
+        os.environ[_DIRECTORY] = tempfile.mkdtemp(prefix="b2chat-tests-", dir=roomy_memory())
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -82,5 +82,5 @@ def bench(shared_bench: Bench) -> Bench:
 @pytest.fixture
 def server_directory() -> Iterator[Path]:
     """An empty directory with a short path that a server may put its data below."""
-    with tempfile.TemporaryDirectory(prefix="b2chat-") as directory:
+    with tempfile.TemporaryDirectory(prefix="b2chat-", dir=roomy_memory()) as directory:
         yield Path(directory)

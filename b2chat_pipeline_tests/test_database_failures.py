@@ -36,7 +36,7 @@ from b2chat_pipeline_tests.loading_support import (
     running_pipeline,
     stored,
 )
-from b2chat_pipeline_tests.postgres import FAST, PostgresServer, chosen_programs
+from b2chat_pipeline_tests.postgres import FAST, PostgresServer, chosen_programs, roomy_memory
 from b2chat_pipeline_tests.postgres_proxy import Cut, Proxy, proxied
 
 Rows = dict[str, list[dict[str, object]]]
@@ -54,7 +54,7 @@ def private_server() -> Iterator[EmbeddedPostgres]:
     """A server of a test's own, to be killed: what it has committed stays."""
     settings = {**FAST, "synchronous_commit": "on"}
     with (
-        TemporaryDirectory(prefix="b2chat-") as directory,
+        TemporaryDirectory(prefix="b2chat-", dir=roomy_memory()) as directory,
         EmbeddedPostgres(Path(directory), programs=chosen_programs(), settings=settings) as server,
     ):
         yield server
