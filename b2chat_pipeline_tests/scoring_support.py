@@ -96,13 +96,16 @@ def with_criterion(name: str, told: object) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Scripted:
-    """One answer. `silence` is the pause before it in seconds; `hangs_up` ends the connection instead."""
+    """One answer. `silence` is the pause before it in seconds; `hangs_up` ends the connection instead, and `part` below
+    1 ends it amid the body.
+    """
 
     status: int = 200
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     silence: float = 0.0
     hangs_up: bool = False
+    part: float = 1.0
 
 
 def message(text: object = None, *, stop_reason: str = "end_turn", usage: object = None) -> Scripted:
@@ -150,6 +153,8 @@ class LoopbackService(ThreadingHTTPServer):
         self.headers: list[dict[str, str]] = []
         self.paths: list[str] = []
         self.on_request: Callable[[], None] = lambda: None
+        # Answers what the script does not: method, path and body.
+        self.otherwise: Callable[[str, str, bytes], Scripted] = lambda *_: message()
 
     @property
     def url(self) -> str:
@@ -177,7 +182,9 @@ class _Handler(BaseHTTPRequestHandler):
         server.headers.append({name.lower(): value for name, value in self.headers.items()})
         server.bodies.append(self.rfile.read(int(self.headers.get("Content-Length", 0))))
         server.on_request()
-        told = server.script.popleft() if server.script else message()
+        told = (
+            server.script.popleft() if server.script else server.otherwise(self.command, self.path, server.bodies[-1])
+        )
         if told.silence:
             threading.Event().wait(told.silence)
         if told.hangs_up:
@@ -188,7 +195,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(told.body)))
         self.end_headers()
-        self.wfile.write(told.body)
+        self.wfile.write(told.body[: int(told.part * len(told.body))])
+        self.close_connection = told.part < 1
 
     do_GET = do_POST  # noqa: N815 - named by the base class
 
@@ -277,8 +285,8 @@ class Bench:
     def reset(self) -> None:
         """Forget every call, and hold the one usual chat of ten."""
         self.connection.execute(
-            "delete from effectiveness_analysis; delete from ops.analysis_calls; delete from ops.analysis_outcomes;"
-            " delete from notifications"
+            "truncate effectiveness_analysis, ops.analysis_calls, ops.analysis_outcomes, ops.analysis_batches,"
+            " ops.analysis_batch_items, ops.analysis_days, notifications"
         )
         if self.rows("select count(*), count(distinct messages_out) from analytics.chat_metrics") != [(CHATS, 1)]:
             self.hold(*(chat(f"c{number}") for number in range(CHATS)))
@@ -288,6 +296,7 @@ class Bench:
         self.connection.execute("delete from ops.config_versions where kind = 'scoring'")
         self.configure()
         self.server.script.clear()
+        self.server.otherwise = lambda *_: message()
         self.server.bodies.clear()
         self.server.headers.clear()
         self.server.paths.clear()

@@ -80,7 +80,7 @@ def test_a_chat_that_goes_on_is_scored_again_and_one_that_is_only_loaded_again_i
     bench.connection.execute(
         "insert into messages (id, chat_id, text, type, raw_type, incoming, timestamp, position)"
         " select 'later', chat_id, 'sigue sin llegar', 'text', 'TEXT', true, timestamp + interval '1 minute', 9"
-        " from messages order by timestamp desc limit 1"
+        " from messages where chat_id = 'c0' order by timestamp desc limit 1"
     )
 
     assert dict(bench.score(is_manual=False).outcomes) == {"scored": 1}

@@ -62,7 +62,7 @@ _CANDIDATES = """
                limit 1
           ) promise on true
     )
-    select id, target_seconds::float8, elapsed_seconds, coalesce(answered_turns, 0), case
+    select id, target_seconds::float8, elapsed_seconds, coalesce(answered_turns, 0), closed_at, case
                when closed_at > %(quiet)s then 'closed less than 24 hours ago'
                when not is_told then 'no messages told'
                when not by_customer then 'no message from the customer'
@@ -90,6 +90,7 @@ class Candidate:
     clock: ResponseClock
     # Runs of the customer's messages that somebody answered.
     answered_turns: int
+    closed_at: datetime
 
 
 @dataclass(frozen=True)
@@ -122,9 +123,9 @@ def eligible(connection: Connection, window: Window, now: datetime) -> Eligibili
         ) from None
     candidates: list[Candidate] = []
     reasons: Counter[str] = Counter()
-    for chat_id, target, elapsed, answered, reason in rows:
+    for chat_id, target, elapsed, answered, closed_at, reason in rows:
         if reason is None:
-            candidates.append(Candidate(chat_id, ResponseClock(elapsed, target), answered))
+            candidates.append(Candidate(chat_id, ResponseClock(elapsed, target), answered, closed_at))
         else:
             reasons[reason] += 1
     return Eligibility(candidates, reasons)

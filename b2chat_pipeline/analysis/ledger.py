@@ -1,7 +1,7 @@
 """The ledger of money: a call is reserved before it is sent, and settled by the usage that the service told.
 
 What is reserved counts against the caps until it is settled or released; what got lost counts for good. Not here: what
-tokens cost (`terms.py`), what an answer says (`replies.py`).
+tokens cost (`terms.py`), what an answer says (`replies.py`), which calls are a batch (`batches.py`).
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -24,6 +24,8 @@ Mode = Literal["direct", "batch"]
 
 # Whoever scores holds this on its connection; PostgreSQL takes it back when the process dies.
 _SCORING = "b2chat scoring"
+# Whoever collects batches holds this one: their calls are sent already, so others may score meanwhile.
+_COLLECTING = "b2chat collecting scores"
 _SPENT = """
     select coalesce(sum(coalesce(cost_usd, reserved_usd)) filter (where day = %(day)s), 0),
            coalesce(sum(coalesce(cost_usd, reserved_usd)), 0)
@@ -44,12 +46,17 @@ _END = """
 """
 # A call that nobody waits for any more: its process died between sending it and writing its answer down.
 _LOSE = "update ops.analysis_calls set state = 'lost', ended_at = %s where state = 'reserved' and mode = 'direct'"
-# What the last call under a key came to. One that was lost or failed says nothing about the conversation.
+# What the calls under a key came to. One that was lost or failed says nothing about the conversation.
 _KNOWN = """
-    select distinct on (score_key) score_key, outcome, attempt, ended_at
+    select score_key,
+           bool_or(state = 'reserved' and mode = 'batch'),
+           count(*) filter (where outcome = 'failed' and mode = 'batch'),
+           (array_agg(outcome order by ended_at desc, attempt desc) filter (where state = 'settled'))[1],
+           (array_agg(attempt order by ended_at desc, attempt desc) filter (where state = 'settled'))[1],
+           max(ended_at) filter (where state = 'settled')
       from ops.analysis_calls
-     where score_key = any(%s) and state = 'settled'
-     order by score_key, ended_at desc, attempt desc
+     where score_key = any(%s)
+     group by score_key
 """
 
 
@@ -85,12 +92,21 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Known:
+class Settled:
     """What the last settled call under a key came to."""
 
     outcome: Kind
     attempt: int
     ended_at: datetime
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known under a key: whether a batch with it is waited for, how often it failed in one, how it ended."""
+
+    is_waiting: bool
+    failures: int
+    settled: Settled | None
 
 
 @dataclass(frozen=True)
@@ -107,16 +123,29 @@ class Ending:
 
 @contextmanager
 def scoring_alone(connection: Connection, now: datetime) -> Iterator[None]:
-    """Be the only process that scores, and close the books of one that died. Raises ScoringBusyError."""
-    row = connection.execute("select pg_try_advisory_lock(hashtextextended(%s, 0))", (_SCORING,)).fetchone()
-    if row is None or not row[0]:
-        raise ScoringBusyError("another process scores conversations: wait until it has ended, then run this again.")
-    try:
+    """Be the only process that sends calls, and close the books of one that died. Raises ScoringBusyError."""
+    with _alone(connection, _SCORING, "another process scores conversations"):
         connection.execute(_LOSE, (now,))
+        yield
+
+
+@contextmanager
+def collecting_alone(connection: Connection) -> Iterator[None]:
+    """Be the only process that collects batches. Raises ScoringBusyError."""
+    with _alone(connection, _COLLECTING, "another process collects scores"):
+        yield
+
+
+@contextmanager
+def _alone(connection: Connection, lock: str, busy: str) -> Iterator[None]:
+    row = connection.execute("select pg_try_advisory_lock(hashtextextended(%s, 0))", (lock,)).fetchone()
+    if row is None or not row[0]:
+        raise ScoringBusyError(f"{busy}: wait until it has ended, then run this again.")
+    try:
         yield
     finally:
         if not connection.closed:
-            connection.execute("select pg_advisory_unlock(hashtextextended(%s, 0))", (_SCORING,))
+            connection.execute("select pg_advisory_unlock(hashtextextended(%s, 0))", (lock,))
 
 
 def reserve(
@@ -124,7 +153,7 @@ def reserve(
 ) -> Call:
     """Put the most that a call can cost aside, and write the call down. Raises CapReachedError."""
     with connection.transaction():
-        _require_room(connection, amount, booking.day, caps)
+        require_room(connection, amount, booking.day, caps)
         call = Call(new_id(), attempt)
         connection.execute(
             _RESERVE,
@@ -165,7 +194,16 @@ def end(connection: Connection, call: Call, ending: Ending, now: datetime) -> bo
 
 def known(connection: Connection, keys: Collection[bytes]) -> Mapping[bytes, Known]:
     """What is known under some keys, where anything is."""
-    return {key: Known(*rest) for key, *rest in connection.execute(_KNOWN, (list(keys),))}
+    return {
+        key: Known(is_waiting, failures, None if last[0] is None else Settled(*last))
+        for key, is_waiting, failures, *last in connection.execute(_KNOWN, (list(keys),))
+    }
+
+
+def room(connection: Connection, day: date, caps: Caps) -> Decimal:
+    """Dollars that may still be spent on a day."""
+    on_day, in_month = spent(connection, day)
+    return min(caps.day - on_day, caps.month - in_month)
 
 
 def spent(connection: Connection, day: date) -> tuple[Decimal, Decimal]:
@@ -174,7 +212,8 @@ def spent(connection: Connection, day: date) -> tuple[Decimal, Decimal]:
     return (Decimal(), Decimal()) if row is None else (row[0], row[1])
 
 
-def _require_room(connection: Connection, amount: Decimal, day: date, caps: Caps) -> None:
+def require_room(connection: Connection, amount: Decimal, day: date, caps: Caps) -> None:
+    """Raises CapReachedError where an amount is more than what may still be spent."""
     on_day, in_month = spent(connection, day)
     for name, so_far, cap in (("day", on_day, caps.day), ("month", in_month, caps.month)):
         if so_far + amount > cap:

@@ -6,7 +6,7 @@ Not here: what an answer is worth (`replies.py`).
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from psycopg import Connection
@@ -71,11 +71,17 @@ def record_answer(connection: Connection, asked: Asked, answered: Answered, now:
 
 def record_failure(connection: Connection, asked: Asked, error: CallFailedError, now: datetime) -> None:
     """Write down that a call brought no answer: it cost nothing, or nobody knows what."""
-    is_lost = error.unanswered > 0
-    ending = Ending("lost" if is_lost else "released", "failed", None if is_lost else Decimal(), None, error.unanswered)
+    ending = Ending(_state(error), "failed", None if error.unanswered else Decimal(), None, error.unanswered)
     with connection.transaction():
         if end(connection, asked.call, ending, now):
             _write_outcome(connection, asked, "failed", str(error), now, None)
+
+
+def _state(error: CallFailedError) -> Literal["settled", "released", "lost"]:
+    """How a call ends by an error: what is settled is not asked for again."""
+    if error.unanswered:
+        return "lost"
+    return "settled" if error.is_final else "released"
 
 
 def _write_score(connection: Connection, asked: Asked, answered: Answered, paid: Decimal, now: datetime) -> None:

@@ -1,6 +1,6 @@
 """Makes chats ready to be judged: reads them, takes personal data out, and passes over what is judged already.
 
-Not here: who can be judged at all (`eligibility.py`), sending (`direct.py`).
+Not here: who can be judged at all (`eligibility.py`), sending (`direct.py`, `submitting.py`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,6 +19,8 @@ from b2chat_pipeline.analysis.transcript import Transcript, read_transcripts
 
 # How long a person who asks again is given what is stored. Scheduled work never pays a second time.
 STORED_FOR = timedelta(days=30)
+# Scheduled work leaves a chat alone whose call failed so often in batches.
+MOST_FAILURES = 3
 # Chats whose messages are held in memory at once.
 _AT_ONCE = 50
 
@@ -41,7 +43,9 @@ class Asking:
 
 
 def prepare(connection: Connection, candidates: Sequence[Candidate], asking: Asking) -> Iterator[Item | None]:
-    """What is to be sent for each candidate, in order; None where its judgement is known already."""
+    """What is to be sent for each candidate, in order; None where its judgement is known already, or
+    waited for.
+    """
     colleagues = agents(connection)
     for start in range(0, len(candidates), _AT_ONCE):
         some = candidates[start : start + _AT_ONCE]
@@ -64,10 +68,15 @@ def _redacted(transcript: Transcript, customer: Person | None, colleagues: Seque
     return Redactor(people).redacted(transcript)
 
 
-def _attempt(stored: Known | None, asking: Asking) -> int | None:
-    """The number of the next attempt at a chat; None where what is stored is the answer."""
-    if stored is None:
+def _attempt(known: Known | None, asking: Asking) -> int | None:
+    """The number of the next attempt at a chat; None where what is stored, or waited for, is the answer."""
+    if known is None:
         return 1
+    if known.is_waiting:
+        return None
+    stored = known.settled
+    if stored is None:
+        return 1 if asking.is_manual or known.failures < MOST_FAILURES else None
     if stored.outcome in WORTH_ANOTHER and stored.attempt < MOST_ATTEMPTS:
         return stored.attempt + 1
     is_old = asking.now - stored.ended_at >= STORED_FOR

@@ -16,7 +16,7 @@ from b2chat_pipeline.analysis.scores import DECISIVE, Scores, contradiction, sco
 from b2chat_pipeline.analysis.terms import Usage
 from b2chat_pipeline.analysis.transcript import Transcript
 
-Kind = Literal["scored", "undecided", "voided", "refused", "truncated", "held", "failed"]
+Kind = Literal["scored", "undecided", "voided", "refused", "truncated", "held", "failed", "canary"]
 # What another attempt may mend, and is therefore asked for once more.
 WORTH_ANOTHER: frozenset[Kind] = frozenset({"voided", "truncated"})
 MOST_ATTEMPTS = 2

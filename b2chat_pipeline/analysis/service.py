@@ -1,7 +1,8 @@
 """The model's service: one call asks it once, through time-outs and retries, and brings back the answer as received.
 
 Here belong the SDK and what its errors mean. The SDK's own retries are off: they sit out whatever pause the service
-asks for. Not here: what is asked (`requests.py`), what the answer says (`replies.py`), what it costs (`ledger.py`).
+asks for. Not here: batches (`batch_service.py`), what is asked (`requests.py`), what the answer says (`replies.py`),
+what it costs (`ledger.py`).
 """
 
 import ipaddress
@@ -42,14 +43,17 @@ class ServiceStoppedError(OperatorError):
 
 
 class CallFailedError(Exception):
-    """One call brought no answer. The text says why; `unanswered` counts attempts that may have been billed."""
+    """One call brought no answer. The text says why; `unanswered` counts attempts that may have been billed; where it
+    `is_final`, the same call would be refused again.
+    """
 
-    def __init__(self, reason: str, *, unanswered: int = 0) -> None:
+    def __init__(self, reason: str, *, unanswered: int = 0, is_final: bool = False) -> None:
         super().__init__(reason)
         self.unanswered = unanswered
+        self.is_final = is_final
 
 
-class _AgainError(Exception):
+class AgainError(Exception):
     """An attempt failed in a way that another may not."""
 
     def __init__(self, reason: str, *, retry_at: datetime | None = None) -> None:
@@ -104,7 +108,7 @@ class Service:
 
     def ask(self, params: Mapping[str, Any]) -> Reply:
         """Have one conversation judged. Raises CallFailedError, and ServiceStoppedError where no call can succeed."""
-        call = _Call()
+        call = Call()
 
         def attempt() -> Reply:
             answer = self._client.messages.with_raw_response.create(**params)
@@ -114,16 +118,16 @@ class Service:
 
     def model(self, name: str) -> "ModelInfo":
         """What the service says of a model. Raises CallFailedError and ServiceStoppedError."""
-        return self._patiently(_Call(), lambda: self._client.models.retrieve(name))
+        return self._patiently(Call(), lambda: self._client.models.retrieve(name))
 
     def input_tokens(self, params: Mapping[str, Any]) -> int:
         """How many tokens the service would read; free. Raises CallFailedError and ServiceStoppedError."""
         counted = {name: told for name, told in params.items() if name != "max_tokens"}
-        return self._patiently(_Call(), lambda: self._client.messages.count_tokens(**counted)).input_tokens
+        return self._patiently(Call(), lambda: self._client.messages.count_tokens(**counted)).input_tokens
 
-    def _patiently(self, call: "_Call", attempt: Callable[[], _Answer]) -> _Answer:
+    def _patiently(self, call: "Call", attempt: Callable[[], _Answer]) -> _Answer:
         retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(_AgainError),
+            retry=tenacity.retry_if_exception_type(AgainError),
             wait=self._wait,
             stop=self._is_over,
             before_sleep=_log_retry,
@@ -132,7 +136,7 @@ class Service:
         )
         try:
             answer: _Answer = retrying(call.attempted, attempt)
-        except (_AgainError, CallFailedError) as error:
+        except (AgainError, CallFailedError) as error:
             raise CallFailedError(str(error), unanswered=call.unanswered) from None
         return answer
 
@@ -147,33 +151,33 @@ class Service:
         return is_asked_to_wait_too_long or state.attempt_number >= self._patience.attempts
 
 
-class _Call:
+class Call:
     """The attempts of one call."""
 
     def __init__(self) -> None:
         self.unanswered = 0
 
     def attempted(self, attempt: Callable[[], _Answer]) -> _Answer:
-        """One attempt, its errors told apart. Raises _AgainError, CallFailedError and ServiceStoppedError."""
+        """One attempt, its errors told apart. Raises AgainError, CallFailedError and ServiceStoppedError."""
         import anthropic
 
         try:
             return attempt()
         except anthropic.APIStatusError as error:
-            raise _refusal(error) from None
+            raise refusal(error) from None
         except anthropic.APIConnectionError as error:
-            self.unanswered += _was_sent(error)
-            raise _AgainError(f"no answer came ({type(error.__cause__ or error).__name__})") from None
+            self.unanswered += was_sent(error)
+            raise AgainError(f"no answer came ({type(error.__cause__ or error).__name__})") from None
 
 
-def _was_sent(error: "anthropic.APIConnectionError") -> bool:
+def was_sent(error: "anthropic.APIConnectionError") -> bool:
     """Whether the service may have had the request, and worked on it."""
     import httpx2
 
     return not isinstance(error.__cause__, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout)
 
 
-def _refusal(error: "anthropic.APIStatusError") -> Exception:
+def refusal(error: "anthropic.APIStatusError") -> Exception:
     """What an answer with an error status means. Its own text is not repeated: it may quote the request."""
     told = f"status {error.status_code} {error.error_code or error.type or ''}".strip()
     code = error.error_code or ""
@@ -183,7 +187,7 @@ def _refusal(error: "anthropic.APIStatusError") -> Exception:
         )
     if error.status_code in _RETRIED or error.status_code >= 500:
         retry_at = moment_to_retry(error.response.headers.get("retry-after"), now=datetime.now(UTC))
-        return _AgainError(f"the service answered with {told}", retry_at=retry_at)
+        return AgainError(f"the service answered with {told}", retry_at=retry_at)
     return CallFailedError(f"the service refused the request with {told}")
 
 
@@ -231,9 +235,9 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _error(state: tenacity.RetryCallState) -> _AgainError:
+def _error(state: tenacity.RetryCallState) -> AgainError:
     error = state.outcome.exception() if state.outcome else None
-    if not isinstance(error, _AgainError):
+    if not isinstance(error, AgainError):
         raise TypeError("only what may succeed next time is retried")
     return error
 

@@ -98,6 +98,19 @@ def read_terms(connection: Connection, now: datetime) -> DatedTerms:
     return DatedTerms(row[0], msgspec.convert(row[1], type=Terms, strict=False))
 
 
+def read_terms_of(connection: Connection, version: int) -> Terms:
+    """The terms of a version that held once: what was booked by them is settled by them."""
+    row = connection.execute(
+        "select content from ops.config_versions where kind = %s and version = %s", (KIND, version)
+    ).fetchone()
+    if row is None:
+        raise TermsMissingError(
+            f"version {version} of the terms of scoring is gone from ops.config_versions: restore that row from a"
+            " backup, then run this again."
+        )
+    return msgspec.convert(row[0], type=Terms, strict=False)
+
+
 def cost(price: Price, usage: Usage, *, in_batch: bool) -> Decimal:
     """What tokens cost, rounded up to a millionth of a cent."""
     whole = (price.input * usage.all_input + price.output * usage.output_tokens) / _PER_TOKENS

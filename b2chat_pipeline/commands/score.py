@@ -32,6 +32,7 @@ _MEANINGS = {
     "truncated": "truncated: the answer was cut short",
     "held": "held: the answer contradicts a fact, a person must look",
     "failed": "failed: no answer came",
+    "canary": "canaries: planted orders that show whether a batch can be trusted",
 }
 
 
@@ -77,7 +78,7 @@ def preview(environ: Mapping[str, str], *, start: str, end: str) -> None:
     tokens = sum(item.prepared.input_tokens for item in new)
     most = sum((item.prepared.most(terms.price, item.attempt, in_batch=False) for item in new), Decimal())
     _print_eligibility(found)
-    click.echo(f"Judged already, not paid again: {len(items) - len(new):,}.")
+    click.echo(f"Judged already or waiting in a batch, not paid again: {len(items) - len(new):,}.")
     click.echo(f"Would be sent to {terms.model}: {len(new):,} chats, at most {tokens:,} tokens and ${most:.2f}.")
 
 
@@ -137,7 +138,7 @@ def _print_eligibility(found: "Eligibility") -> None:
 def _print_tally(tally: "Tally", order: "Order") -> None:
     click.echo(f"Asked {order.terms.terms.model} {tally.calls:,} times for ${tally.cost:.4f}.")
     if tally.known:
-        click.echo(f"Judged already, not paid again: {tally.known:,}.")
+        click.echo(f"Judged already or waiting in a batch, not paid again: {tally.known:,}.")
     for kind, count in tally.outcomes.most_common():
         click.echo(f"  {count:>9,}  {_MEANINGS[kind]}")
     left = len(order.candidates) - tally.known - len(tally.last)

@@ -4,7 +4,13 @@
 tables for analysts lives in the schema `analytics` and is described elsewhere.
 """
 
-from b2chat_pipeline.warehouse.schema.analysis import AnalysisCall, AnalysisOutcome
+from b2chat_pipeline.warehouse.schema.analysis import (
+    AnalysisBatch,
+    AnalysisBatchItem,
+    AnalysisCall,
+    AnalysisDay,
+    AnalysisOutcome,
+)
 from b2chat_pipeline.warehouse.schema.application import (
     AuditLog,
     EffectivenessAnalysis,
@@ -39,7 +45,10 @@ from b2chat_pipeline.warehouse.schema.synchronization import ApiResponseLog, Syn
 
 __all__ = [
     "Agent",
+    "AnalysisBatch",
+    "AnalysisBatchItem",
     "AnalysisCall",
+    "AnalysisDay",
     "AnalysisOutcome",
     "ApiResponseLog",
     "AuditLog",
