@@ -13,6 +13,7 @@ from b2chat_pipeline.assets.all_contacts import all_contacts
 from b2chat_pipeline.assets.health import health_asset, health_checks
 from b2chat_pipeline.assets.models import model_assets, model_checks
 from b2chat_pipeline.assets.rereads import chat_updates
+from b2chat_pipeline.assets.scoring import effectiveness_analysis, effectiveness_batches, model_check
 from b2chat_pipeline.assets.sides import chats_side, contacts_side
 from b2chat_pipeline.automation.contacts import contacts_schedule
 from b2chat_pipeline.automation.gaps import gap_sensor
@@ -21,8 +22,9 @@ from b2chat_pipeline.automation.hourly import hourly_schedule
 from b2chat_pipeline.automation.maintenance import raw_retention, retention_schedule
 from b2chat_pipeline.automation.models import changed_days_sensor, model_jobs, nightly_schedule
 from b2chat_pipeline.automation.rereads import reread_schedule
+from b2chat_pipeline.automation.scoring import collecting_sensor, scoring_schedule
 from b2chat_pipeline.partitions import account_or_placeholder, daily_partitions, hourly_partitions
-from b2chat_pipeline.resources import B2ChatResource, WarehouseResource
+from b2chat_pipeline.resources import B2ChatResource, JudgeResource, WarehouseResource
 from b2chat_pipeline.transform.models import Project
 from b2chat_pipeline.transform.project import models_folder, read_project
 
@@ -35,22 +37,27 @@ def build_definitions(
     hours, days = hourly_partitions(account), daily_partitions(account)
     project = models or read_project(models_folder())
     assets: list[dg.AssetsDefinition | dg.AssetSpec] = [chats_side(hours), contacts_side(hours), chat_updates(days)]
-    assets += [all_contacts(), health_asset()]
-    assets += model_assets(project, days)
+    assets += [all_contacts(), health_asset(), *model_assets(project, days)]
+    assets += [effectiveness_batches(days), effectiveness_analysis(days)]
     jobs = model_jobs(project)
     if problem is not None:
         assets = [_with_warning(asset, problem) for asset in assets]
     return dg.Definitions(
         assets=assets,
-        asset_checks=[*model_checks(project), health_checks(hours)],
+        asset_checks=[*model_checks(project), model_check(), health_checks(hours)],
         jobs=[raw_retention, *jobs],
         schedules=[
             *(hourly_schedule(hours), reread_schedule(days)),
             *(contacts_schedule(account), retention_schedule(account)),
-            *(nightly_schedule(account), health_schedule(account)),
+            *(nightly_schedule(account), health_schedule(account), scoring_schedule(account)),
         ],
-        sensors=[gap_sensor(hours), changed_days_sensor(project, jobs)],
-        resources={"warehouse": WarehouseResource(), "b2chat": B2ChatResource(), **(resources or {})},
+        sensors=[gap_sensor(hours), changed_days_sensor(project, jobs), collecting_sensor()],
+        resources={
+            "warehouse": WarehouseResource(),
+            "b2chat": B2ChatResource(),
+            "judge": JudgeResource(),
+            **(resources or {}),
+        },
         # One process for all steps of a run: a process per step costs seconds.
         executor=dg.in_process_executor,
     )

@@ -15,7 +15,16 @@ import dagster as dg
 from pydantic import Field
 
 from b2chat_pipeline.policy import RequestClass
-from b2chat_pipeline.settings import Account, Source, read_account, read_admin_emails, read_source, read_storage
+from b2chat_pipeline.settings import (
+    Account,
+    ModelService,
+    Source,
+    read_account,
+    read_admin_emails,
+    read_model_service,
+    read_source,
+    read_storage,
+)
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -86,6 +95,18 @@ class B2ChatResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             )
             stack.enter_context(client)
             yield Tools(client, reading, loading, books, clock, utc_now)
+
+
+class JudgeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """The service whose model judges conversations."""
+
+    url: str = Field(default="", description="Address; empty takes ANTHROPIC_BASE_URL.")
+
+    def place(self) -> ModelService:
+        """How to reach the service. Raises SettingsError where there is no key."""
+        return read_model_service(
+            {**os.environ, "ANTHROPIC_BASE_URL": self.url or os.environ.get("ANTHROPIC_BASE_URL", "")}
+        )
 
 
 def utc_now() -> datetime:

@@ -26,6 +26,10 @@ _HOURLY = "**Grain** of a partition: one hour, in the account's time zone."
 GRAINS = {
     "chat_updates": "**Grain** of a partition: one day, in the account's time zone.",
     "all_contacts": "**Grain**: no partitions, the whole account.",
+    **dict.fromkeys(
+        ("effectiveness_batches", "effectiveness_analysis"),
+        "**Grain** of a partition: one day of closing, in the account's time zone.",
+    ),
 }
 
 _LOAD = """

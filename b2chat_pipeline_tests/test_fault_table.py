@@ -1,4 +1,4 @@
-"""The table of faults names tests that exist, and every fault of the load."""
+"""The table of faults names tests that exist, and every fault of what is built."""
 
 import ast
 import re
@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-# 32 was never a fault of this source; 38, 39 and those above 40 but 54 belong to parts that are not built yet.
-OF_THE_LOAD = {*range(1, 32), 33, 34, 35, 36, 37, 40, 54}
+# 32 was never a fault of this source; 38, 39 and those above 40 that are missing belong to parts that are not built yet.
+BUILT = {*range(1, 32), 33, 34, 35, 36, 37, 40, *range(43, 49), 54}
 TABLE = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
 ROWS = {
     row[1]: re.findall(r"`([a-z_]+)::(test_[a-z0-9_]+)`", row[0])
@@ -16,8 +16,8 @@ ROWS = {
 }
 
 
-def test_every_fault_of_the_load_is_in_the_table() -> None:
-    assert {int(number) for number in ROWS if number.isdigit()} == OF_THE_LOAD
+def test_every_fault_of_what_is_built_is_in_the_table() -> None:
+    assert {int(number) for number in ROWS if number.isdigit()} == BUILT
 
 
 @pytest.mark.parametrize("number", sorted(ROWS))

@@ -249,7 +249,7 @@ def test_an_answer_that_is_no_message_may_have_cost_its_reservation(bb: BatchBen
 
 def test_a_cap_sends_what_fits_says_so_once_and_the_rest_goes_another_day(bb: BatchBench) -> None:
     bb.bench.use(5)
-    most = bb.bench.rows("select 1") and bb.submit().reserved
+    most = bb.submit().reserved
     bb.bench.connection.execute("truncate ops.analysis_calls, ops.analysis_batches, ops.analysis_batch_items")
     # One of five chats does not fit.
     bb.bench.configure(day=str(most - Decimal("0.001")), month="1")

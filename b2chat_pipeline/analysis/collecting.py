@@ -6,9 +6,9 @@ scores. Not here: sending (`submitting.py`), what an answer is worth (`replies.p
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from psycopg import Connection
@@ -37,7 +37,6 @@ class ResultsUnreadableError(OperatorError):
 class Collection:
     """What was collected."""
 
-    days: set[date] = field(default_factory=set)
     batches: int = 0
     # Batches whose results are not there yet.
     waiting: int = 0
@@ -46,40 +45,71 @@ class Collection:
     cost: Decimal = Decimal()
 
 
-def collect(connection: Connection, service: BatchService, now: Callable[[], datetime]) -> Collection:
+def collect(
+    connection: Connection, service: BatchService, now: Callable[[], datetime], *, patience: float = 0
+) -> Collection:
     """Collect every batch that has ended. Raises ScoringBusyError, ServiceStoppedError and ResultsUnreadableError."""
     collection = Collection()
+    with _readable(), collecting_alone(connection, patience=patience):
+        _adopt(connection, service, now())
+        for batch in open_batches(connection):
+            _collect(connection, service, batch, collection, now)
+    return collection
+
+
+def ended_batches(connection: Connection, service: BatchService, now: datetime) -> tuple[list[Batch], int]:
+    """The batches that there is something to do about, and how many are to be waited for.
+
+    Raises ServiceStoppedError and ResultsUnreadableError.
+    """
+    with _readable():
+        _adopt(connection, service, now)
+        batches = open_batches(connection)
+        ended = [batch for batch in batches if _look(service, batch, now).is_over]
+    return ended, len(batches) - len(ended)
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
     try:
-        with collecting_alone(connection):
-            # Who sends may still be waiting for the answer to a creation.
-            with suppress(ScoringBusyError), scoring_alone(connection, now()):
-                adopt(connection, service, now())
-            for batch in open_batches(connection):
-                _collect(connection, service, batch, collection, now)
+        yield
     except CallFailedError as error:
         raise ResultsUnreadableError(
             f"the results of a batch could not be read: {error}; what is written down stays, run this again."
         ) from None
-    return collection
+
+
+def _adopt(connection: Connection, service: BatchService, now: datetime) -> None:
+    """Find what became of creations without an answer; who sends just now may still be waiting for one."""
+    with suppress(ScoringBusyError), scoring_alone(connection, now):
+        adopt(connection, service, now)
+
+
+@dataclass(frozen=True)
+class _Look:
+    """How a batch stands with the service: over and done, with results to read, or without any more."""
+
+    is_over: bool
+    results_of: str | None = None
+
+
+def _look(service: BatchService, batch: Batch, now: datetime) -> _Look:
+    info = None if batch.service_id is None else service.batch(batch.service_id)
+    if info is None:
+        return _Look(batch.submitted_at is not None and now - batch.submitted_at > _UNKNOWN_FOR)
+    return _Look(info.has_ended, info.id if info.has_ended and info.results_url else None)
 
 
 def _collect(
     connection: Connection, service: BatchService, batch: Batch, collection: Collection, now: Callable[[], datetime]
 ) -> None:
-    info = None if batch.service_id is None else service.batch(batch.service_id)
-    if info is None:
-        if batch.submitted_at is not None and now() - batch.submitted_at > _UNKNOWN_FOR:
-            lose(connection, batch.id, now())
-            collection.days |= set(batch.days)
-        else:
-            collection.waiting += 1
-    elif not info.has_ended:
+    found = _look(service, batch, now())
+    if not found.is_over:
         collection.waiting += 1
-    elif info.results_url is None:
+    elif found.results_of is None:
         lose(connection, batch.id, now())
-        collection.days |= set(batch.days)
     else:
-        _Settling(connection, service, batch, info.id, now).run(collection)
+        _Settling(connection, service, batch, found.results_of, now).run(collection)
 
 
 class _Settling:
@@ -115,7 +145,6 @@ class _Settling:
         collection.batches += 1
         collection.held += is_held
         collection.outcomes += outcomes
-        collection.days |= set(self._batch.days)
 
     def _results(self) -> Iterator[ItemResult]:
         results = self._service.results(self._service_id)

@@ -20,6 +20,8 @@ FEWEST_WORDS = 10
 # About 50,000 tokens: beyond that no conversation is one any more.
 MOST_CHARACTERS = 200_000
 
+NOT_MEASURED = "metrics not built: run `b2chat build`"
+
 # The first reason that holds is the one a chat is counted by. The response clock is that of chat_metrics where a
 # promise was made; a chat that the company began is measured by what would have been promised.
 _CANDIDATES = """
@@ -70,7 +72,7 @@ _CANDIDATES = """
                when not by_company then 'only broadcasts from the company'
                when words < %(fewest)s then 'fewer than ten words'
                when characters > %(most)s then 'too long'
-               when not is_measured then 'metrics not built: run `b2chat build`'
+               when not is_measured then %(not_measured)s
                when elapsed_seconds is null then 'time of the first response not known'
            end
       from timed
@@ -114,6 +116,7 @@ def eligible(connection: Connection, window: Window, now: datetime) -> Eligibili
         "quiet": now - QUIET,
         "fewest": FEWEST_WORDS,
         "most": MOST_CHARACTERS,
+        "not_measured": NOT_MEASURED,
     }
     try:
         rows = connection.execute(_CANDIDATES, values)

@@ -4,6 +4,7 @@ What is reserved counts against the caps until it is settled or released; what g
 tokens cost (`terms.py`), what an answer says (`replies.py`), which calls are a batch (`batches.py`).
 """
 
+import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -122,30 +123,40 @@ class Ending:
 
 
 @contextmanager
-def scoring_alone(connection: Connection, now: datetime) -> Iterator[None]:
-    """Be the only process that sends calls, and close the books of one that died. Raises ScoringBusyError."""
-    with _alone(connection, _SCORING, "another process scores conversations"):
+def scoring_alone(connection: Connection, now: datetime, *, patience: float = 0) -> Iterator[None]:
+    """Be the only process that sends calls, and close the books of one that died.
+
+    Raises ScoringBusyError where another one still does after some seconds of patience.
+    """
+    with _alone(connection, _SCORING, "another process scores conversations", patience=patience):
         connection.execute(_LOSE, (now,))
         yield
 
 
 @contextmanager
-def collecting_alone(connection: Connection) -> Iterator[None]:
-    """Be the only process that collects batches. Raises ScoringBusyError."""
-    with _alone(connection, _COLLECTING, "another process collects scores"):
+def collecting_alone(connection: Connection, *, patience: float = 0) -> Iterator[None]:
+    """Be the only process that collects batches. Raises ScoringBusyError as `scoring_alone`."""
+    with _alone(connection, _COLLECTING, "another process collects scores", patience=patience):
         yield
 
 
 @contextmanager
-def _alone(connection: Connection, lock: str, busy: str) -> Iterator[None]:
-    row = connection.execute("select pg_try_advisory_lock(hashtextextended(%s, 0))", (lock,)).fetchone()
-    if row is None or not row[0]:
-        raise ScoringBusyError(f"{busy}: wait until it has ended, then run this again.")
+def _alone(connection: Connection, lock: str, busy: str, *, patience: float) -> Iterator[None]:
+    deadline = time.monotonic() + patience
+    while not _took(connection, lock):
+        if time.monotonic() >= deadline:
+            raise ScoringBusyError(f"{busy}: wait until it has ended, then run this again.")
+        time.sleep(1)
     try:
         yield
     finally:
         if not connection.closed:
             connection.execute("select pg_advisory_unlock(hashtextextended(%s, 0))", (lock,))
+
+
+def _took(connection: Connection, lock: str) -> bool:
+    row = connection.execute("select pg_try_advisory_lock(hashtextextended(%s, 0))", (lock,)).fetchone()
+    return row is not None and bool(row[0])
 
 
 def reserve(

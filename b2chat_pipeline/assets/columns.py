@@ -14,8 +14,12 @@ import dagster as dg
 FILE = Path(__file__).with_name("columns.json")
 
 
+# Tables of `ops` that are what an asset fills.
+_OF_OPS = frozenset({"ops.analysis_batches"})
+
+
 def table_metadata(table: str) -> dict[str, object]:
-    """Metadata that names a table and describes its columns."""
+    """Metadata that names a table and describes its columns; without a schema, it is one of `public`."""
     columns = [
         dg.TableColumn(
             name=column["name"],
@@ -26,20 +30,20 @@ def table_metadata(table: str) -> dict[str, object]:
         for column in _tables()[table]
     ]
     return {
-        "dagster/table_name": f"public.{table}",
+        "dagster/table_name": table if "." in table else f"public.{table}",
         "dagster/column_schema": dg.TableSchema(columns=columns),
     }
 
 
 def columns_of_models() -> str:
-    """The text of the file: the columns of every table in the schema `public`."""
+    """The text of the file: the columns of every table in the schema `public`, and of some others."""
     from sqlalchemy.dialects import postgresql
 
     from b2chat_pipeline.warehouse.schema import Base
 
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
     tables = {
-        table.name: [
+        table.fullname: [
             {
                 "name": column.name,
                 "type": column.type.compile(dialect=dialect).lower(),
@@ -50,7 +54,7 @@ def columns_of_models() -> str:
             for column in table.columns
         ]
         for table in Base.metadata.sorted_tables
-        if table.schema is None
+        if table.schema is None or table.fullname in _OF_OPS
     }
     return json.dumps(tables, indent=1, sort_keys=True) + "\n"
 

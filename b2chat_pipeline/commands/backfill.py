@@ -1,4 +1,4 @@
-"""Hands a range of hours to a running daemon as a backfill, and waits for it.
+"""Hands partitions to a running daemon as a backfill, and waits for those of a load.
 
 Neither schedules nor sensors nor Python code can ask for a backfill through a public function; GraphQL can, and
 `dagster-graphql` is the public way to it that needs no webserver.
@@ -51,7 +51,7 @@ def run_backfill(
 
     Raises BackfillError.
     """
-    backfill_id = _launch(keys, tags)
+    backfill_id = launch_backfill(ASSETS, keys, tags, title=f"b2chat load {keys[0]} .. {keys[-1]}")
     done: dict[str, int] = {}
     while True:
         ended = _has_ended(instance, backfill_id)
@@ -69,22 +69,13 @@ def run_backfill(
         time.sleep(1)
 
 
-def _has_ended(instance: dg.DagsterInstance, backfill_id: str) -> bool:
-    backfill = instance.get_backfill(backfill_id)
-    return backfill is None or backfill.status.name not in {"REQUESTED", "CANCELING", "FAILING"}
-
-
-def _hours(run: dg.DagsterRun, keys: Sequence[str]) -> int:
-    start, end = range_of(run.tags) or (None, None)
-    return keys.index(end) - keys.index(start) + 1 if start in keys and end in keys else 0
-
-
-def _launch(keys: Sequence[str], tags: Mapping[str, str]) -> str:
+def launch_backfill(assets: Sequence[str], keys: Sequence[str], tags: Mapping[str, str], *, title: str) -> str:
+    """Hand partitions of some assets to the daemon; the backfill's id. Raises BackfillError."""
     params = {
-        "assetSelection": [{"path": [asset]} for asset in ASSETS],
+        "assetSelection": [{"path": [asset]} for asset in assets],
         "partitionNames": list(keys),
         "tags": [{"key": key, "value": value} for key, value in tags.items()],
-        "title": f"b2chat load {keys[0]} .. {keys[-1]}",
+        "title": title,
     }
     with tempfile.TemporaryDirectory() as folder:
         query, answer = Path(folder) / "query.graphql", Path(folder) / "answer.json"
@@ -99,6 +90,16 @@ def _launch(keys: Sequence[str], tags: Mapping[str, str]) -> str:
         reason = launched.get("message") or launched.get("__typename") or "no answer"
         raise BackfillError(f"the daemon was not given the backfill ({reason}): look at the logs of `b2chat dev`.")
     return str(launched["backfillId"])
+
+
+def _has_ended(instance: dg.DagsterInstance, backfill_id: str) -> bool:
+    backfill = instance.get_backfill(backfill_id)
+    return backfill is None or backfill.status.name not in {"REQUESTED", "CANCELING", "FAILING"}
+
+
+def _hours(run: dg.DagsterRun, keys: Sequence[str]) -> int:
+    start, end = range_of(run.tags) or (None, None)
+    return keys.index(end) - keys.index(start) + 1 if start in keys and end in keys else 0
 
 
 def _literal(value: object) -> str:

@@ -54,11 +54,16 @@ class Services:
         """Start schedules, sensors, backfills and the run queue."""
         self.processes.start("daemon", [_script("dagster-daemon"), "run", "-w", _workspace()], self.environ)
 
-    def watch(self, announce: Callable[[], None]) -> None:
-        """Say that all runs, and return when the user interrupts. Raises ProcessError or DatabaseError where one of
-        them ends by itself.
+    def watch(self, announce: Callable[[], None], *, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """Say that all runs, and return when the user interrupts; `meanwhile` is done again and again. Raises
+        ProcessError or DatabaseError where one of them ends by itself.
         """
-        self.processes.watch(self.databases.check, announce=announce)
+
+        def check() -> None:
+            self.databases.check()
+            meanwhile()
+
+        self.processes.watch(check, announce=announce)
 
 
 def dev(environ: Mapping[str, str], *, port: int) -> None:

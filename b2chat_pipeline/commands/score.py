@@ -4,7 +4,7 @@ Not here: the scoring (`analysis/`).
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from b2chat_pipeline.analysis.direct import Order, Tally
     from b2chat_pipeline.analysis.eligibility import Eligibility
 
-# A model that retires sooner than this is to be replaced now.
-_NOTICE = timedelta(days=30)
 _WORK, _AGAIN = "the scoring", "run `b2chat score` again: what is scored stays, and is not paid again"
 _MEANINGS = {
     "scored": "scored",
@@ -87,6 +85,7 @@ def check(environ: Mapping[str, str]) -> bool:
 
     Costs nothing. Raises as `score`, ServiceStoppedError and CheckFailedError.
     """
+    from b2chat_pipeline.analysis.offer import REMEDY, look_up
     from b2chat_pipeline.analysis.requests import params
     from b2chat_pipeline.analysis.service import CallFailedError, Service
     from b2chat_pipeline.analysis.terms import read_terms
@@ -99,17 +98,15 @@ def check(environ: Mapping[str, str]) -> bool:
     greeting = Transcript([Line(1, "customer", "2025-01-01T00:00:00Z", "text", "Hola")])
     try:
         with Service(place) as service:
-            model = service.model(terms.model)
+            offer = look_up(service, terms.model)
             tokens = service.input_tokens(params(terms.model, greeting, attempt=1))
     except CallFailedError as error:
         raise CheckFailedError(f"the check of the model's service failed: {error}; run it again later.") from None
-    retires = "" if model.retires_at is None else f", retires on {model.retires_at:%Y-%m-%d}"
-    click.echo(f"{terms.model}: {model.lifecycle}{retires}.")
+    click.echo(str(offer))
     click.echo(f"The service takes our requests: {tokens:,} tokens without a conversation.")
-    is_close = model.retires_at is not None and model.retires_at - now < _NOTICE
-    if model.lifecycle == "retired" or is_close:
-        click.echo("Name another model in `scoring` of the configuration, and apply it.")
-    return model.lifecycle != "retired" and not is_close
+    if not offer.lasts(now):
+        click.echo(REMEDY)
+    return offer.lasts(now)
 
 
 def _order(
