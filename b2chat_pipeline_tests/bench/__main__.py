@@ -14,6 +14,7 @@ from b2chat_pipeline_tests.bench.memory import measure_memory
 from b2chat_pipeline_tests.bench.models import measure_models
 from b2chat_pipeline_tests.bench.report import Measure, print_report, write_report
 from b2chat_pipeline_tests.bench.run_process import measure_run_process
+from b2chat_pipeline_tests.bench.scoring import measure_scoring
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ _MEASURES: Mapping[str, Callable[[_Scale], list[Measure]]] = {
     "run": lambda scale: measure_run_process(scale.rounds),
     "models": lambda scale: measure_models(scale.rounds, chats_per_day=scale.chats_per_day),
     "dashboard": lambda scale: measure_dashboard(scale.rounds, chats_per_day=scale.chats_per_day),
+    "scoring": lambda _: measure_scoring(),
     "dbt": lambda scale: measure_dbt_build(scale.rounds),
 }
 # Minutes of one round; only where they are named.
