@@ -140,6 +140,20 @@ def test_a_batch_that_was_never_created_is_released_when_nothing_can_come_of_it_
     assert bb.calls == [("released", None, "0.00000000"), ("reserved", None, None)]
 
 
+def test_another_batch_of_ours_that_has_not_ended_is_not_taken_for_one_that_was_never_created(bb: BatchBench) -> None:
+    bb.bench.use(2)
+    bb.bench.connection.execute("update chats set is_deleted = true where id = 'c1'")
+    bb.submit()
+    bb.bench.connection.execute("update chats set is_deleted = id <> 'c1'")
+    bb.bench.server.will_answer(error(500))
+    bb.submit()
+    bb.bench.now += GRACE
+
+    bb.collect()
+
+    assert bb.states == ["processing", "released"]
+
+
 def test_a_creation_that_certainly_failed_is_tried_again_and_one_that_may_not_have_is_not(bb: BatchBench) -> None:
     bb.bench.server.will_answer(error(529, "overloaded_error"), error(429, "rate_limit_error"))
     first = bb.submit()
