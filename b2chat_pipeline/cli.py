@@ -183,11 +183,14 @@ def access() -> None:
     run(_environ())
 
 
-@db.command(short_help="Drop raw pages that are old enough.")
-@click.option("--dry-run", is_flag=True, help="Only say what would be dropped.")
+@db.command(short_help="Remove what is older than its retention.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
 def retain(*, dry_run: bool) -> None:
-    """Drop the weeks of raw pages that are older than B2CHAT_RAW_RETENTION_DAYS, and make partitions ahead."""
-    from b2chat_pipeline.commands.databases import retain as run
+    """Remove raw pages older than B2CHAT_RAW_RETENTION_DAYS by the week, and old books and events of Dagster.
+
+    No run is removed, and nothing that a partition's state is worked out from.
+    """
+    from b2chat_pipeline.commands.retention import retain as run
 
     run(_environ(), dry_run=dry_run)
 

@@ -19,7 +19,7 @@ from b2chat_pipeline.automation.contacts import contacts_schedule
 from b2chat_pipeline.automation.gaps import gap_sensor
 from b2chat_pipeline.automation.health import health_schedule
 from b2chat_pipeline.automation.hourly import hourly_schedule
-from b2chat_pipeline.automation.maintenance import raw_retention, retention_schedule
+from b2chat_pipeline.automation.maintenance import retention, retention_schedule
 from b2chat_pipeline.automation.models import changed_days_sensor, model_jobs, nightly_schedule
 from b2chat_pipeline.automation.rereads import reread_schedule
 from b2chat_pipeline.automation.scoring import collecting_sensor, scoring_schedule
@@ -45,7 +45,7 @@ def build_definitions(
     return dg.Definitions(
         assets=assets,
         asset_checks=[*model_checks(project), model_check(), health_checks(hours)],
-        jobs=[raw_retention, *jobs],
+        jobs=[retention, *jobs],
         schedules=[
             *(hourly_schedule(hours), reread_schedule(days)),
             *(contacts_schedule(account), retention_schedule(account)),

@@ -1,6 +1,7 @@
 """Runs the project's definitions on a real Dagster instance, against a simulator and a real database."""
 
 import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -105,6 +106,17 @@ def running_pipeline(
         for name, value in account_environment(simulator.url, database_url).items():
             monkeypatch.setenv(name, value)
         yield Pipeline(instance, simulator, database_url)
+
+
+@contextmanager
+def instance_in_postgres(url: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
+    """An instance as the project's dagster.yaml has it, with its database at an address and its files in a folder."""
+    shutil.copy(PROJECT / "dagster.yaml", folder)
+    monkeypatch.setenv("DAGSTER_HOME", str(folder))
+    monkeypatch.setenv("DAGSTER_DATABASE_URL", url)
+    monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "1000")
+    with dg.DagsterInstance.get() as instance:
+        yield instance
 
 
 def failure_sentences(result: dg.ExecuteInProcessResult) -> list[str]:

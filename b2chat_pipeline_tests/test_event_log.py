@@ -1,6 +1,5 @@
 """Dagster's event log in PostgreSQL: a run over many hours is written in batches, and tells each hour all the same."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from dagster._core.execution.asset_backfill import _get_next_latest_storage_id
 
 from b2chat_pipeline.assets.materializations import attach_metadata, credit
 from b2chat_pipeline.commands.project import dagster_environment
-from b2chat_pipeline_tests.dagster_support import FIRST_DAY, PROJECT, hours_of, ranged
+from b2chat_pipeline_tests.dagster_support import FIRST_DAY, hours_of, instance_in_postgres, ranged
 
 HOURS = dg.HourlyPartitionsDefinition(start_date=f"{FIRST_DAY}-00:00", timezone="America/Bogota")
 KEYS = hours_of(FIRST_DAY)
@@ -47,11 +46,7 @@ def failing_side(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeRe
 @pytest.fixture
 def instance(empty_database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
     """An instance as the project's dagster.yaml has it."""
-    shutil.copy(PROJECT / "dagster.yaml", tmp_path)
-    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
-    monkeypatch.setenv("DAGSTER_DATABASE_URL", empty_database_url)
-    monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "1000")
-    with dg.DagsterInstance.get() as instance:
+    with instance_in_postgres(empty_database_url, tmp_path, monkeypatch) as instance:
         yield instance
 
 

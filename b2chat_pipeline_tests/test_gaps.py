@@ -1,7 +1,6 @@
 """The sensor that has hours loaded which are missing or failed, on a real instance with real runs."""
 
 import os
-import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -23,7 +22,7 @@ from b2chat_pipeline.policy.gaps import PAUSE
 from b2chat_pipeline.resources import B2ChatResource, WarehouseResource
 from b2chat_pipeline.simulator import Fault, World
 from b2chat_pipeline.simulator.expectation import expected
-from b2chat_pipeline_tests.dagster_support import PROJECT, Pipeline, running_pipeline
+from b2chat_pipeline_tests.dagster_support import Pipeline, instance_in_postgres, running_pipeline
 
 pytestmark = pytest.mark.any_postgres
 
@@ -120,11 +119,7 @@ def in_postgres(
     pipeline: Pipeline, empty_database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Pipeline]:
     """The same over an instance as the project's dagster.yaml has it, where a thousand hours take seconds."""
-    shutil.copy(PROJECT / "dagster.yaml", tmp_path)
-    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
-    monkeypatch.setenv("DAGSTER_DATABASE_URL", empty_database_url)
-    monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "1000")
-    with dg.DagsterInstance.get() as instance:
+    with instance_in_postgres(empty_database_url, tmp_path, monkeypatch) as instance:
         yield replace(pipeline, instance=instance)
 
 

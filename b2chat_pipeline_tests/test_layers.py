@@ -27,15 +27,19 @@ ALLOWED: dict[str, set[str]] = {
     "partitions": {"settings", "windows", "policy"},
     "resources": {"settings", "windows", "policy", "b2chat", "warehouse", "ingest", "partitions"},
     "instance": {"settings", "warehouse"},
+    "event_retention": {"settings", "warehouse"},
     "assets": {
         *("settings", "windows", "policy", "b2chat", "warehouse"),
         *("ingest", "transform", "partitions", "resources"),
     },
-    "automation": {"settings", "windows", "policy", "warehouse", "transform", "partitions", "resources", "assets"},
+    "automation": {
+        *("settings", "windows", "policy", "warehouse", "transform", "event_retention"),
+        *("partitions", "resources", "assets"),
+    },
     "definitions": {"settings", "transform", "partitions", "resources", "assets", "automation"},
     "commands": {
         *("settings", "windows", "policy", "warehouse", "analysis", "ingest", "transform", "operations"),
-        *("partitions", "instance", "assets", "definitions"),
+        *("partitions", "instance", "event_retention", "assets", "definitions"),
     },
     "cli": {"settings", "commands", "warehouse", "simulator"},
 }

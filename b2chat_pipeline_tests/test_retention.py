@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
-from dagster import DagsterInstance
+from dagster import DefaultScheduleStatus
 
 from b2chat_pipeline.b2chat.contract import CHATS
 from b2chat_pipeline.definitions import build_definitions
@@ -16,7 +17,7 @@ from b2chat_pipeline.warehouse.connection import connect
 from b2chat_pipeline.warehouse.database import ensure_weekly_partitions
 from b2chat_pipeline.warehouse.reads import mark_applied
 from b2chat_pipeline.warehouse.retention import retain_raw_pages
-from b2chat_pipeline_tests.dagster_support import account_environment
+from b2chat_pipeline_tests.dagster_support import account_environment, instance_in_postgres
 from b2chat_pipeline_tests.loading_support import business_rows, hours_between, running_pipeline
 
 # A Sunday; its week is 2025w10.
@@ -103,15 +104,38 @@ def test_hours_whose_pages_were_dropped_are_refused_and_not_credited(database_ur
     assert business_rows(database_url) == before
 
 
-def test_the_job_drops_what_is_too_old(
-    weeks: psycopg.Connection, database_url: str, monkeypatch: pytest.MonkeyPatch
+def test_the_job_removes_what_is_too_old_and_says_so(
+    weeks: psycopg.Connection,
+    database_url: str,
+    empty_database_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     settings = account_environment("http://127.0.0.1:1", database_url) | {"B2CHAT_RAW_RETENTION_DAYS": "7"}
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
-    with DagsterInstance.ephemeral() as instance:
-        job = build_definitions(settings).resolve_job_def("raw_retention")
+    weeks.execute(
+        "insert into error_logs (id, timestamp, level, message, source) values ('e', %s, 'x', 'x', 'x')", [NOW]
+    )
+    with instance_in_postgres(empty_database_url, tmp_path, monkeypatch) as instance:
+        job = build_definitions(settings).resolve_job_def("retention")
         result = job.execute_in_process(instance=instance)
+        told = {
+            name: value.value
+            for event in result.all_events
+            if event.is_successful_output
+            for name, value in event.step_output_data.metadata.items()
+        }
 
     assert result.success
     assert pages(weeks) == []
+    assert (told["error_logs"], told["notifications"], told["event_logs"]) == (1, 0, 0)
+    assert told["dropped"]
+
+
+def test_the_schedule_is_on_and_says_what_it_does_and_whose_it_is() -> None:
+    schedule = build_definitions({}).get_repository_def().get_schedule_def("retention")
+
+    assert schedule.default_status is DefaultScheduleStatus.RUNNING
+    assert "every night" in (schedule.description or "")
+    assert schedule.owners == ["team:data-engineering"]

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from b2chat_pipeline.instance import DATABASE as DAGSTER_DATABASE
-from b2chat_pipeline.settings import OperatorError, Storage, read_raw_retention, read_storage
+from b2chat_pipeline.settings import OperatorError, Storage, read_storage
 from b2chat_pipeline.warehouse.embedded import EmbeddedPostgres
 from b2chat_pipeline.warehouse.location import EMBEDDED_DATABASE, warehouse_place, warehouse_url
 
@@ -147,25 +147,3 @@ def access(environ: Mapping[str, str]) -> None:
     with connected_warehouse(environ, purpose="access", work=work, again=again) as (_, connection):
         grant_access(connection)
     click.echo(f"{ANALYST} reads schema analytics; {MANAGER} reads the unmasked tables of schema public as well.")
-
-
-def retain(environ: Mapping[str, str], *, dry_run: bool) -> None:
-    """Drop old raw pages by the week, and print what was done.
-
-    Raises WarehouseStoppedError where PostgreSQL goes away.
-    """
-    import click
-
-    from b2chat_pipeline.warehouse.accounts import stored_settings
-    from b2chat_pipeline.warehouse.retention import retain_raw_pages
-
-    work, again = "the retention of raw pages", "run `b2chat db retain` again"
-    with connected_warehouse(environ, purpose="retention", work=work, again=again) as (warehouse, connection):
-        keep = read_raw_retention(environ, stored_settings(connection))
-        done = retain_raw_pages(connection, keep=keep, now=datetime.now(UTC), dry_run=dry_run)
-    click.echo(f"Raw pages in {warehouse_place(warehouse)}.")
-    click.echo(f"{'Would be dropped' if dry_run else 'Dropped'}: {', '.join(done.dropped) or 'nothing'}.")
-    click.echo(f"Loads of hours whose pages are gone: {done.hour_loads:,} rows.")
-    if done.busy:
-        click.echo(f"In use, so kept for now: {', '.join(done.busy)}.")
-    click.echo(f"Kept: {done.kept} weeks. Rows outside any week: {done.default_rows:,}.")

@@ -96,7 +96,7 @@ def _of_dagster(environ: Mapping[str, str], storage: Storage) -> Iterator[Findin
     from b2chat_pipeline.warehouse.location import warehouse_url
 
     url = storage.dagster_database_url or EmbeddedPostgres(storage.data_dir).url(DATABASE)
-    if not _has_tables(url):
+    if not has_tables(url):
         yield Finding("Dagster", "bad", "its database does not answer, or has no tables", f"{_START}, which makes them")
         return
     adopt(dagster_environment(environ, dagster_url=url, warehouse_url=warehouse_url(storage)))
@@ -107,7 +107,8 @@ def _of_dagster(environ: Mapping[str, str], storage: Storage) -> Iterator[Findin
         yield from _hours(instance, repository)
 
 
-def _has_tables(url: str) -> bool:
+def has_tables(url: str) -> bool:
+    """Whether Dagster's database answers, and has its tables."""
     import psycopg
 
     from b2chat_pipeline.warehouse.address import psycopg_url
