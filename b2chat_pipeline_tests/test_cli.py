@@ -138,7 +138,7 @@ def test_a_database_that_cannot_be_reached_is_one_sentence(b2chat: Command, comm
 GOING_AWAY = [
     (("quarantine", "list"), "ops.quarantine", "quarantine", "the look into the quarantine"),
     (("quarantine", "show", "anything"), "ops.quarantine", "quarantine", "the look into the quarantine"),
-    (("db", "retain"), "system_settings", "retention", "the retention of raw pages"),
+    (("db", "retain"), "system_settings", "retention", "the retention"),
     (("build",), "system_settings", "build", "the build of the SQL models"),
 ]
 _END_THE_ONE_THAT_WAITS = """

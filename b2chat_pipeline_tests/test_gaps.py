@@ -17,6 +17,7 @@ from b2chat_pipeline.assets.gaps import GAP_TAG
 from b2chat_pipeline.assets.sides import ASSETS, SIDES
 from b2chat_pipeline.automation.gaps import GAPS, gap_sensor
 from b2chat_pipeline.definitions import build_definitions
+from b2chat_pipeline.event_retention import retain_events
 from b2chat_pipeline.partitions import RANGE_END, RANGE_START
 from b2chat_pipeline.policy.gaps import PAUSE
 from b2chat_pipeline.resources import B2ChatResource, WarehouseResource
@@ -121,6 +122,24 @@ def in_postgres(
     """The same over an instance as the project's dagster.yaml has it, where a thousand hours take seconds."""
     with instance_in_postgres(empty_database_url, tmp_path, monkeypatch) as instance:
         yield replace(pipeline, instance=instance)
+
+
+def test_it_asks_for_the_same_after_dagsters_history_was_pruned(in_postgres: Pipeline) -> None:
+    pipeline = in_postgres
+    paint(pipeline, [9, 10])
+    pipeline.simulator.faults.add(Fault(kind="status", status=404, times=None))
+    carry_out(pipeline, look(pipeline))
+    at = datetime.now(UTC) + timedelta(days=40)
+    before = look(pipeline, at=at)
+
+    removed = retain_events(pipeline.instance, now=at)
+    with psycopg.connect(os.environ["DAGSTER_DATABASE_URL"]) as connection:
+        connection.execute("update asset_keys set cached_status_data = null")
+
+    assert removed["event_logs"] > 0
+    assert isinstance(before, list)
+    assert {it.run_key and it.run_key[-9:] for it in before} == {"attempt 2"}
+    assert look(pipeline, at=at) == before
 
 
 def test_a_week_without_a_daemon_is_made_up_for_the_newest_hours_first(in_postgres: Pipeline) -> None:
