@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from pydantic import Field
 
+from b2chat_pipeline.b2chat.contract import ENTITIES, Endpoint
 from b2chat_pipeline.policy import RequestClass
 from b2chat_pipeline.settings import (
     Account,
@@ -67,13 +68,17 @@ class B2ChatResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         return self.source(stored_settings(connection)).requests_per_day
 
     @contextmanager
-    def tools(self, warehouse: WarehouseResource, request_class: RequestClass) -> "Iterator[Tools]":
-        """Everything one sync works with, after the account has been compared with what the tables hold."""
+    def tools(self, warehouse: WarehouseResource, request_class: RequestClass, endpoint: Endpoint) -> "Iterator[Tools]":
+        """Everything one sync of an endpoint works with, after the account has been compared with what the tables hold.
+
+        Where the source is known to be down, the first request alone decides whether it still is.
+        """
         from b2chat_pipeline.b2chat.client import B2ChatClient, Credentials
         from b2chat_pipeline.ingest.budget import SharedBudget
         from b2chat_pipeline.ingest.sync import Tools
         from b2chat_pipeline.warehouse.accounts import ensure_users, hold_zone, stored_settings
         from b2chat_pipeline.warehouse.budget import Limits
+        from b2chat_pipeline.warehouse.circuit import outage_of
         from b2chat_pipeline.windows import AccountClock
 
         account = self.account()
@@ -92,6 +97,7 @@ class B2ChatResource(dg.ConfigurableResource):  # type: ignore[type-arg]
                 budget=SharedBudget(counting, limits, clock, now=utc_now),
                 request_class=request_class,
                 clock=utc_now,
+                probing=outage_of(books, ENTITIES[endpoint][0], now=utc_now()) is not None,
             )
             stack.enter_context(client)
             yield Tools(client, reading, loading, books, clock, utc_now)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from b2chat_pipeline.policy.circuit import Outage
 from b2chat_pipeline.policy.gaps import (
     FRESH,
     GIVE_UP_AFTER,
@@ -22,7 +23,7 @@ from b2chat_pipeline.policy.gaps import (
 )
 
 NOW = datetime(2025, 6, 30, 12, tzinfo=UTC)
-HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
 MONTH = LONGEST_GAP // HOUR
 
 
@@ -84,10 +85,10 @@ def sweep(
     *,
     side: str = "chats",
     running: int = 0,
-    troubled: datetime | None = None,
+    outage: Outage | None = None,
     cost: int = 1,
 ) -> Sweep:
-    return Sweep(side, sorted(gaps), tried or {}, running, troubled, cost)
+    return Sweep(side, sorted(gaps), tried or {}, running, outage, cost)
 
 
 def plan(*sweeps: Sweep, left: int | None = None) -> GapPlan:
@@ -195,34 +196,39 @@ def test_an_hour_that_fails_again_and_again_does_not_hold_up_those_beside_it() -
     assert told.left_out == {"chats wait for the runs asked for before": 1}
 
 
-def test_while_the_source_is_down_only_the_newest_gap_of_a_side_is_asked_for_every_half_hour() -> None:
-    gaps = [ago(30), ago(20), ago(10)]
-    why = "chats wait for the source, which the newest sync could not read"
+def test_while_the_source_is_down_the_newest_hour_of_a_side_alone_is_asked_for_when_a_probe_is_due() -> None:
+    gaps, why = [ago(30), ago(20), ago(11), ago(10)], "chats wait for the source, which is down"
+    outage = Outage(NOW - 2 * HOUR, NOW - HOUR)
+    resting = {ago(10): in_vain(1, ended=timedelta(minutes=1))}
 
-    resting = plan(sweep(gaps, troubled=NOW - PAUSE + timedelta(seconds=1)), sweep([ago(7)], side="contacts"))
-    probing = plan(sweep(gaps, troubled=NOW - PAUSE))
+    early = plan_gaps([sweep(gaps, outage=outage), sweep([ago(7)], side="contacts")], now=NOW - SECOND, left=None)
+    due = plan(sweep(gaps, resting, outage=outage))
+    probing = plan(sweep(gaps, outage=outage, running=1))
 
-    assert (asked(resting), resting.left_out) == ([("contacts", 7, 7)], {why: 3})
-    assert (asked(probing), probing.left_out) == ([("chats", 10, 10)], {why: 2})
+    probe = f"{why}; the next probe is due at {NOW:%Y-%m-%d %H:%M} UTC"
+    assert (asked(early), early.left_out) == ([("contacts", 7, 7)], {probe: 4})
+    assert (asked(due), due.left_out) == ([("chats", 10, 10)], {why: 3})
+    assert [it.attempt for it in due.due] == [2]
+    assert asked(probing) == []
 
 
 def test_hours_that_fail_for_days_with_the_source_keep_their_attempts() -> None:
-    """Three days without a source: the schedule's run of each hour fails, and the sweeper probes."""
-    now, failed, tried = NOW, list[datetime](), dict[datetime, Tried]()
+    """Three days without a source: each hour is missing from its grace on, and the sweeper probes."""
+    begun = NOW
+    now, missing, tried, failed = NOW, list[datetime](), dict[datetime, Tried](), NOW
     for _ in range(3 * 24 * 12):
         now += timedelta(minutes=5)
-        if now.minute == 10:
-            failed.append(now.replace(minute=0) - HOUR)
-            troubled = now
-        elif failed:
-            told = plan_gaps([Sweep("chats", failed, tried, troubled=troubled)], now=now, left=None)
-            for hour in (hour for gap in told.due for hour in gap.hours):
-                times = tried[hour].asked + 1 if hour in tried else 1
-                tried[hour] = Tried(times, times, now)
-                troubled = now
+        if now.minute == 30:
+            missing.append(now.replace(minute=0) - HOUR)
+        told = plan_gaps([Sweep("chats", missing, tried, outage=Outage(begun, failed))], now=now, left=None)
+        for hour in (hour for gap in told.due for hour in gap.hours):
+            times = tried[hour].asked + 1 if hour in tried else 1
+            tried[hour] = Tried(times, times, now)
+            failed = now
 
-    assert len(failed) == 72
+    assert len(missing) == 72
     assert max(it.in_vain for it in tried.values()) <= 2
+    assert sum(it.asked for it in tried.values()) <= 80
 
 
 @pytest.mark.parametrize(("records", "requests"), [(0, 2), (1, 2), (199, 2), (199.5, 3), (1000, 7)])

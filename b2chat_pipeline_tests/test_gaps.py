@@ -19,7 +19,7 @@ from b2chat_pipeline.automation.gaps import GAPS, gap_sensor
 from b2chat_pipeline.definitions import build_definitions
 from b2chat_pipeline.event_retention import retain_events
 from b2chat_pipeline.partitions import RANGE_END, RANGE_START
-from b2chat_pipeline.policy.gaps import PAUSE
+from b2chat_pipeline.policy.circuit import SHORTEST_PAUSE
 from b2chat_pipeline.resources import B2ChatResource, WarehouseResource
 from b2chat_pipeline.simulator import Fault, World
 from b2chat_pipeline.simulator.expectation import expected
@@ -162,28 +162,28 @@ def test_a_week_without_a_daemon_is_made_up_for_the_newest_hours_first(in_postgr
     assert pipeline.query("select hourly, reread, backfill > 0 from ops.request_budget") == [(0, 0, True)]
 
 
-def test_an_hour_that_failed_is_asked_for_again_after_a_pause_and_under_another_key(pipeline: Pipeline) -> None:
+def test_while_the_source_is_down_one_hour_is_asked_for_after_a_pause_and_then_the_others(pipeline: Pipeline) -> None:
     paint(pipeline, [1, 4])
     paint(pipeline, [2, 3], SIDES["contacts"])
     pipeline.simulator.faults.add(Fault(kind="status", status=404, times=None))
     pipeline.run([key(3), key(2)], assets=SIDES["chats"])
 
-    source_is_down = look(pipeline, at=datetime.now(UTC))
-    first = look(pipeline, at=datetime.now(UTC) + PAUSE)
+    down = look(pipeline, at=datetime.now(UTC))
+    first = look(pipeline, at=datetime.now(UTC) + SHORTEST_PAUSE)
     failed = carry_out(pipeline, first)
     pipeline.simulator.faults.clear()
-    pipeline.run([key(1)], assets=SIDES["chats"])
-    resting = look(pipeline, at=datetime.now(UTC))
-    second = look(pipeline, at=datetime.now(UTC) + PAUSE)
+    second = look(pipeline, at=datetime.now(UTC) + SHORTEST_PAUSE)
     mended = carry_out(pipeline, second)
+    others = look(pipeline, at=datetime.now(UTC))
 
-    assert source_is_down == "2 hours of chats wait for the source, which the newest sync could not read."
-    assert ranges(first) == ranges(second) == [("chats", key(3), key(2))]
-    assert resting == "2 hours of chats rest after a run in vain."
+    assert str(down).startswith("2 hours of chats wait for the source, which is down; the next probe is due at ")
+    assert ranges(first) == ranges(second) == [("chats", key(2), key(2))]
     assert [it.run_key for told in (first, second) for it in told if isinstance(it, dg.RunRequest)] == [
-        f"chats {key(3)}..{key(2)} attempt {number}" for number in (1, 2)
+        f"chats {key(2)}..{key(2)} attempt {number}" for number in (1, 2)
     ]
     assert (failed, mended) == ([False], [True])
+    assert ranges(others) == [("chats", key(3), key(3))]
+    assert carry_out(pipeline, others) == [True]
     assert look(pipeline) == NOTHING
 
 
@@ -192,7 +192,7 @@ def test_a_single_hour_that_failed_again_rests_as_several_do(pipeline: Pipeline)
     paint(pipeline, [2], SIDES["contacts"])
     pipeline.simulator.faults.add(Fault(kind="status", status=404, times=None))
     pipeline.run([key(2)], assets=SIDES["chats"])
-    failed = carry_out(pipeline, look(pipeline, at=datetime.now(UTC) + PAUSE))
+    failed = carry_out(pipeline, look(pipeline, at=datetime.now(UTC) + SHORTEST_PAUSE))
     pipeline.simulator.faults.clear()
     pipeline.run([key(1)], assets=SIDES["chats"])
 

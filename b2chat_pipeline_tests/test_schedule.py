@@ -12,6 +12,7 @@ from dagster._utils.schedules import schedule_execution_time_iterator  # what th
 
 from b2chat_pipeline.definitions import build_definitions
 from b2chat_pipeline.partitions import hourly_partitions
+from b2chat_pipeline.resources import WarehouseResource
 from b2chat_pipeline.settings import read_account
 from b2chat_pipeline.windows import AccountClock
 from b2chat_pipeline_tests.dagster_support import account_environment
@@ -42,7 +43,10 @@ def tick(at: datetime, environ: Mapping[str, str] = GOOD) -> dg.RunRequest | str
     with (
         dg.DagsterInstance.ephemeral() as instance,
         dg.build_schedule_context(
-            instance, scheduled_execution_time=at.astimezone(zone), repository_def=repository
+            instance,
+            scheduled_execution_time=at.astimezone(zone),
+            repository_def=repository,
+            resources={"warehouse": WarehouseResource()},
         ) as context,
     ):
         told = repository.get_schedule_def("hourly_sync").evaluate_tick(context)

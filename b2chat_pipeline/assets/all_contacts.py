@@ -10,6 +10,7 @@ import dagster as dg
 from b2chat_pipeline.assets.columns import table_metadata
 from b2chat_pipeline.assets.shell import USER_TAG, causes, failing_in_one_sentence
 from b2chat_pipeline.assets.sides import OWNERS, POOL
+from b2chat_pipeline.b2chat.contract import CONTACTS
 from b2chat_pipeline.policy import FullReads
 from b2chat_pipeline.resources import B2ChatResource, WarehouseResource
 
@@ -61,7 +62,7 @@ def _read(context: dg.AssetExecutionContext, warehouse: WarehouseResource, b2cha
     from b2chat_pipeline.ingest.all_contacts import read_all_contacts
     from b2chat_pipeline.warehouse.accounts import user_id
 
-    with failing_in_one_sentence(), b2chat.tools(warehouse, "backfill") as tools:
+    with failing_in_one_sentence(), b2chat.tools(warehouse, "backfill", CONTACTS) as tools:
         user = user_id(tools.books, context.run.tags.get(USER_TAG))
         return read_all_contacts(tools, user_id=user, run_id=context.run.run_id)
 

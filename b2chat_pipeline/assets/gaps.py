@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 
 # Names the side whose hours a run was asked for by the sweeper; such runs go one at a time (see dagster.yaml).
 GAP_TAG = "b2chat/gap"
-# So far back is looked for the newest sync, and for how many records a day holds.
-_LATELY = timedelta(days=1)
+# So far back is looked for how many records a day holds.
 _A_MONTH = timedelta(days=31)
 
 
@@ -55,7 +54,8 @@ def plan_gaps_at(
 
 def _sweep(connection: "Connection", runs: "_Runs", gaps: Sequence[datetime], *, per_day: int, now: datetime) -> Sweep:
     """What is known of one side that has gaps."""
-    from b2chat_pipeline.warehouse.sweeping import records_per_day, runs_cut_off, troubled_at
+    from b2chat_pipeline.warehouse.circuit import outage_of
+    from b2chat_pipeline.warehouse.sweeping import records_per_day, runs_cut_off
 
     cost = requests_per_day(records_per_day(connection, ENDPOINTS[runs.side], since=now - _A_MONTH))
     return Sweep(
@@ -63,7 +63,7 @@ def _sweep(connection: "Connection", runs: "_Runs", gaps: Sequence[datetime], *,
         gaps,
         tried=runs.tried(cut_off=runs_cut_off(connection, runs.failed_ids)),
         running=runs.unfinished,
-        troubled=troubled_at(connection, runs.side, since=now - _LATELY),
+        outage=outage_of(connection, runs.side, now=now),
         # A day that needs more than a whole share is begun all the same: what is loaded of it stays.
         requests_per_day=min(cost, request_share("backfill", per_day)) if per_day else cost,
     )

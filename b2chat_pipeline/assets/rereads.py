@@ -124,7 +124,7 @@ def chat_updates(partitions: dg.DailyPartitionsDefinition) -> dg.AssetsDefinitio
     def update_chats(
         context: dg.AssetExecutionContext, warehouse: WarehouseResource, b2chat: B2ChatResource
     ) -> Iterator[dg.MaterializeResult[None]]:
-        with failing_in_one_sentence(), b2chat.tools(warehouse, reread_class(context.run.tags)) as tools:
+        with failing_in_one_sentence(), b2chat.tools(warehouse, reread_class(context.run.tags), CHATS) as tools:
             reread = _reread(context, tools, per_day=b2chat.requests_per_day(tools.books))
         yield _result(context, reread)
 

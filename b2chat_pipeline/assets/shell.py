@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 # The run tag that names who launched a run by hand (an e-mail).
 USER_TAG = "b2chat/user"
+# The metadata of a failure that tells the type of the error.
+ERROR_CODE = "error_code"
 # Bad hours that a failure names one by one; the rest are counted.
 NAMED_HOURS = 12
 
@@ -99,7 +101,7 @@ def _sync(
     from b2chat_pipeline.warehouse.accounts import user_id
 
     tags = context.run.tags
-    with failing_in_one_sentence(), b2chat.tools(warehouse, request_class(tags)) as tools:
+    with failing_in_one_sentence(), b2chat.tools(warehouse, request_class(tags), side.endpoint) as tools:
         order = Order(
             endpoint=side.endpoint,
             hours=list(side.windows.values()),
@@ -123,10 +125,9 @@ def failing_in_one_sentence() -> Iterator[None]:
 
     try:
         yield
-    except (OperatorError, B2ChatError) as error:
-        raise dg.Failure(str(error), allow_retries=False) from None
     except Exception as error:  # noqa: BLE001 - whatever it is
-        raise dg.Failure(error_text(error), allow_retries=False) from None
+        told = str(error) if isinstance(error, OperatorError | B2ChatError) else error_text(error)
+        raise dg.Failure(told, metadata={ERROR_CODE: type(error).__name__}, allow_retries=False) from None
 
 
 def causes(errors: Iterable[Exception]) -> str:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 import dagster as dg
 
 from b2chat_pipeline.assets.all_contacts import reads_of_all_contacts
+from b2chat_pipeline.automation.circuit import outage_at, waits
 from b2chat_pipeline.automation.rereads import REREAD_TAG, UNFINISHED
 from b2chat_pipeline.policy import FullReads, full_read_due_at
 from b2chat_pipeline.resources import WarehouseResource
@@ -48,6 +49,10 @@ def contacts_schedule(account: Account) -> dg.ScheduleDefinition:
             due = full_read_due_at(reads)
             if due is not None and context.scheduled_execution_time < due:
                 return dg.SkipReason(_why_not(reads, due.astimezone(account.zone)))
+            now = context.scheduled_execution_time
+            why = waits(outage_at(warehouse, "contacts", now=now), "contacts", account.zone, now=now)
+            if why is not None:
+                return dg.SkipReason(why)
         except OperatorError as error:
             return dg.SkipReason(str(error))
         return dg.RunRequest(run_key=context.scheduled_execution_time.isoformat())

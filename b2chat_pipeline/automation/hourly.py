@@ -1,11 +1,15 @@
 """The schedule that loads the hour that just ended, and its job."""
 
 import os
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 
-from b2chat_pipeline.settings import SettingsError, check_all
+from b2chat_pipeline.assets.sides import SIDES
+from b2chat_pipeline.automation.circuit import outage_at, waits
+from b2chat_pipeline.resources import WarehouseResource
+from b2chat_pipeline.settings import OperatorError, SettingsError, check_all
 
 # Late enough for the source to have written the hour's last chats.
 MINUTE = 7
@@ -27,7 +31,9 @@ def hourly_schedule(partitions: dg.HourlyPartitionsDefinition) -> dg.ScheduleDef
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description=f"Loads the hour that just ended, at {MINUTE} minutes past.",
     )
-    def hour_that_ended(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    def hour_that_ended(
+        context: dg.ScheduleEvaluationContext, warehouse: WarehouseResource
+    ) -> dg.RunRequest | dg.SkipReason:
         try:
             check_all(os.environ)
         except SettingsError as error:
@@ -38,6 +44,24 @@ def hourly_schedule(partitions: dg.HourlyPartitionsDefinition) -> dg.ScheduleDef
         if hour < partitions.start:
             return dg.SkipReason("No hour is over yet: B2CHAT_START_DATE lies ahead.")
         key = partitions.get_partition_key_for_timestamp(hour.timestamp())
-        return dg.RunRequest(run_key=key, partition_key=key)
+        waiting = _sides_that_wait(warehouse, partitions, now=context.scheduled_execution_time)
+        if len(waiting) == len(SIDES):
+            return dg.SkipReason(" ".join(waiting.values()))
+        # The sensor `gaps` asks for what waits.
+        assets = [dg.AssetKey(asset) for side, its in SIDES.items() if side not in waiting for asset in its]
+        return dg.RunRequest(run_key=key, partition_key=key, asset_selection=assets if waiting else None)
 
     return hour_that_ended
+
+
+def _sides_that_wait(
+    warehouse: WarehouseResource, partitions: dg.HourlyPartitionsDefinition, *, now: datetime
+) -> dict[str, str]:
+    """The sides of the API that are down and not due for a probe, each with why nothing is asked for."""
+    zone = ZoneInfo(str(partitions.timezone))
+    try:
+        outages = {side: outage_at(warehouse, side, now=now) for side in SIDES}
+    except OperatorError:
+        return {}  # the run says what is wrong with the warehouse, where people see it
+    told = {side: waits(outage, side, zone, now=now) for side, outage in outages.items()}
+    return {side: why for side, why in told.items() if why is not None}

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from b2chat_pipeline.assets.rereads import DAYS_PER_RUN, plan_at
+from b2chat_pipeline.automation.circuit import outage_at, waits
 from b2chat_pipeline.partitions import range_tags
 from b2chat_pipeline.policy import REREAD_TICK, consecutive
 from b2chat_pipeline.resources import B2ChatResource, WarehouseResource
@@ -16,6 +17,8 @@ REREAD_TAG = "b2chat/reread"
 # What the decision that asked for a run was.
 _PLAN_TAG = "b2chat/reread_plan"
 _NAME = "rereads"
+# The side of the API that is read.
+_SIDE = "chats"
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -50,7 +53,11 @@ def reread_schedule(partitions: dg.DailyPartitionsDefinition) -> dg.ScheduleDefi
             check_all(os.environ)
             if context.instance.get_runs_count(dg.RunsFilter(job_name=_NAME, statuses=UNFINISHED)):
                 return dg.SkipReason("The re-reads asked for before are not finished.")
-            return _requests(context, warehouse, b2chat)
+            zone, now = b2chat.account().zone, context.scheduled_execution_time
+            outage = outage_at(warehouse, _SIDE, now=now)
+            if (why := waits(outage, _SIDE, zone, now=now)) is not None:
+                return dg.SkipReason(why)
+            return _requests(context, warehouse, b2chat, probing=outage is not None)
         except OperatorError as error:
             return dg.SkipReason(str(error))
 
@@ -58,7 +65,7 @@ def reread_schedule(partitions: dg.DailyPartitionsDefinition) -> dg.ScheduleDefi
 
 
 def _requests(
-    context: dg.ScheduleEvaluationContext, warehouse: WarehouseResource, b2chat: B2ChatResource
+    context: dg.ScheduleEvaluationContext, warehouse: WarehouseResource, b2chat: B2ChatResource, *, probing: bool
 ) -> Sequence[dg.RunRequest] | dg.SkipReason:
     at = context.scheduled_execution_time
     plan = plan_at(warehouse, b2chat, at)
@@ -66,11 +73,13 @@ def _requests(
         reasons = "; ".join(dict.fromkeys(plan.left_out.values()))
         waiting = f" {len(plan.left_out)} cannot be read yet: {reasons}." if plan.left_out else ""
         return dg.SkipReason(f"None of {len(plan.promised)} days whose chats may change is due.{waiting}")
+    # One day alone tells whether the source is back.
+    days = plan.due[:1] if probing else plan.due
     told = f"{len(plan.due)} of {len(plan.promised)} days whose chats may change; {len(plan.left_out)} are left out"
     return [
         dg.RunRequest(
             run_key=f"{first}..{last} @ {at.isoformat()}",
             tags={**range_tags(first.isoformat(), last.isoformat()), _PLAN_TAG: told},
         )
-        for first, last in consecutive(plan.due, most=DAYS_PER_RUN)
+        for first, last in consecutive(days, most=DAYS_PER_RUN)
     ]

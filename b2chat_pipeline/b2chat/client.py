@@ -79,7 +79,8 @@ class B2ChatClient:
     """A connection to one account, for one thread at a time. Raises PermanentError for an unsafe URL.
 
     `clock` tells the UTC time; `sleep` waits a number of seconds. `requests` counts all that were sent: those for a
-    token and those that brought no page too.
+    token and those that brought no page too. With `probing`, nothing is retried until there was an answer: the source
+    is known to be down, and one request tells whether it still is.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class B2ChatClient:
         policy: RetryPolicy = DEFAULT_POLICY,
         clock: Callable[[], datetime] = _utc_now,
         sleep: Callable[[float], None] = time.sleep,
+        probing: bool = False,
     ) -> None:
         self._transport = Transport(base_url, policy, clock=clock)
         self._credentials = credentials
@@ -102,6 +104,7 @@ class B2ChatClient:
         self._sleep = sleep
         self._backoff = tenacity.wait_random_exponential(multiplier=policy.first_wait, max=policy.longest_wait)
         self._token: AccessToken | None = None
+        self._probing = probing
         self.requests = 0
 
     def __enter__(self) -> Self:
@@ -157,6 +160,7 @@ class B2ChatClient:
             raise error_for_status(reply.status, retry_at=reply.retry_at, **attempted)
         body = unmarked(reply.body)
         require_object(body, **attempted)
+        self._probing = False
         return Answer(body, reply.requested_at, reply.seconds, call.params, call.attempt)
 
     def _new_token(self, call: _Call) -> AccessToken:
@@ -205,7 +209,9 @@ class B2ChatClient:
         page_is_large = int(call.params.get("limit", 0)) > SMALLEST_PAGE
         may_be_the_page = page_is_large and isinstance(_error(state), RequestTimeout)
         attempts = policy.timeout_attempts if may_be_the_page else policy.attempts
-        return state.attempt_number >= attempts or time.monotonic() + state.upcoming_sleep > call.ends_at
+        return (
+            self._probing or state.attempt_number >= attempts or time.monotonic() + state.upcoming_sleep > call.ends_at
+        )
 
 
 def _error(state: tenacity.RetryCallState) -> TransientError:

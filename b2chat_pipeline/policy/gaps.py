@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from b2chat_pipeline.policy import PAGE_SIZE
+from b2chat_pipeline.policy.circuit import Outage
 
 _HOUR = timedelta(hours=1)
 _HOURS_A_DAY = 24
@@ -115,8 +116,8 @@ class Sweep:
     tried: Mapping[datetime, Tried] = field(default_factory=dict)
     # Runs that it asked for and that are not finished.
     running: int = 0
-    # When the side's newest sync ended, if nothing could be loaded by it: then the source is probably down.
-    troubled: datetime | None = None
+    # Where the source of the side is down.
+    outage: Outage | None = None
     # What reading a day costs.
     requests_per_day: int = 1
 
@@ -138,7 +139,7 @@ def plan_gaps(sweeps: Sequence[Sweep], *, now: datetime, left: int | None) -> Ga
     """Which gaps are asked for now, where so many requests are left for them (None: any number).
 
     The newest 48 hours come first, of both sides, then history from new to old. While the source of a side is down,
-    one gap of it is asked for every half hour: its newest, so that no older one uses up its attempts.
+    one hour of it is asked for when a probe is due: its newest, so that no older one uses up its attempts.
     """
     left_out: dict[str, int] = {}
     candidates = [gap for sweep in sweeps for gap in _of_side(sweep, now=now, left_out=left_out)]
@@ -160,18 +161,30 @@ def _of_side(sweep: Sweep, *, now: datetime, left_out: dict[str, int]) -> list[G
     """What could be asked for of one side if there were requests enough, the newest first."""
     tried = sweep.tried
     given_up = {hour for hour in sweep.gaps if hour in tried and tried[hour].given_up}
-    resting = {hour for hour in sweep.gaps if hour in tried and hour not in given_up and now < tried[hour].due_at}
     _note(left_out, f"{sweep.side} are given up", len(given_up))
+    if sweep.outage is not None:
+        return _probe(
+            sweep, sweep.outage, [hour for hour in sweep.gaps if hour not in given_up], now=now, left_out=left_out
+        )
+    resting = {hour for hour in sweep.gaps if hour in tried and hour not in given_up and now < tried[hour].due_at}
     _note(left_out, f"{sweep.side} rest after a run in vain", len(resting))
     gaps = _stretches(sweep, [hour for hour in sweep.gaps if hour not in given_up | resting], now=now)
-    most, why = RUNS_AT_ONCE - sweep.running, "wait for the runs asked for before"
-    if sweep.troubled is not None:
-        most, why = (
-            min(most, int(now >= sweep.troubled + PAUSE)),
-            "wait for the source, which the newest sync could not read",
-        )
-    _note(left_out, f"{sweep.side} {why}", sum(len(gap.hours) for gap in gaps[max(most, 0) :]))
-    return gaps[: max(most, 0)]
+    most = max(RUNS_AT_ONCE - sweep.running, 0)
+    _note(left_out, f"{sweep.side} wait for the runs asked for before", sum(len(gap.hours) for gap in gaps[most:]))
+    return gaps[:most]
+
+
+def _probe(
+    sweep: Sweep, outage: Outage, hours: Sequence[datetime], *, now: datetime, left_out: dict[str, int]
+) -> list[Gap]:
+    """The newest hour, if it is time to see whether the source is back. It does not rest: its side does."""
+    if now >= outage.next_probe and not sweep.running and hours:
+        newest = hours[-1:]
+        _note(left_out, f"{sweep.side} wait for the source, which is down", len(hours) - 1)
+        return [Gap(sweep.side, newest, _asked(newest, sweep.tried) + 1)]
+    probe = f"{outage.next_probe:%Y-%m-%d %H:%M} UTC"
+    _note(left_out, f"{sweep.side} wait for the source, which is down; the next probe is due at {probe}", len(hours))
+    return []
 
 
 def _stretches(sweep: Sweep, hours: Sequence[datetime], *, now: datetime) -> list[Gap]:

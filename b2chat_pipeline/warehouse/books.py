@@ -15,6 +15,7 @@ import psycopg
 from psycopg import Connection
 from psycopg.types.json import Jsonb
 
+from b2chat_pipeline.policy.circuit import opens
 from b2chat_pipeline.warehouse.connection import named, remedy
 from b2chat_pipeline.warehouse.identifiers import new_id
 
@@ -65,7 +66,7 @@ def open_sync(
     log_ids = {entity: new_id() for entity in entities}
     sync = Sync(log_ids, entities[0], user_id, run_id, now)
     details = {**metadata, "run_id": run_id, "sync_id": sync.id}
-    _close_dead(connection, entities, now=now)
+    close_dead(connection, entities, now=now)
     _hold(connection, sync.id)
     with connection.transaction():
         for entity in sorted(entities):
@@ -90,7 +91,7 @@ def _let_go(connection: Connection, sync_id: str) -> None:
     connection.execute("select pg_advisory_unlock(hashtextextended(%s, 0))", (f"b2chat sync {sync_id}",))
 
 
-def _close_dead(connection: Connection, entities: Sequence[str], *, now: datetime) -> None:
+def close_dead(connection: Connection, entities: Sequence[str], *, now: datetime) -> None:
     """Close the books of syncs of these entities whose owner is gone."""
     rows = connection.execute(
         "select distinct metadata ->> 'sync_id', metadata ->> 'run_id', user_id from sync_logs"
@@ -170,22 +171,30 @@ def close_sync(
         _audit(connection, sync, "sync.complete", {"status": status, "sync_id": sync.id}, now=now, error=message)
         if error is not None:
             record_error(connection, error, sync_id=sync.id, run_id=sync.run_id, user_id=sync.user_id, now=now)
+        state = _state(status, error)
         for entity in sorted(sync.log_ids):
-            _close_state(connection, entity, totals.get(entity, EntityTotals(0, 0, 0)), sync, status=status, now=now)
+            _close_state(connection, entity, totals.get(entity, EntityTotals(0, 0, 0)), sync, state=state, now=now)
     _let_go(connection, sync.id)
 
 
 def _close_state(
-    connection: Connection, entity: str, totals: EntityTotals, sync: Sync, *, status: str, now: datetime
+    connection: Connection, entity: str, totals: EntityTotals, sync: Sync, *, state: str, now: datetime
 ) -> None:
     connection.execute(
         "update sync_states set sync_status = %s, total_records = %s, successful_records = %s, failed_records = %s,"
         " sync_duration = %s, updated_at = %s where entity_type = %s",
         (
-            *("error" if status == "error" else "idle", totals.received, totals.loaded, totals.quarantined),
+            *(state, totals.received, totals.loaded, totals.quarantined),
             *(int((now - sync.started_at).total_seconds() * 1000), now, entity),
         ),
     )
+
+
+def _state(status: str, error: BaseException | None) -> str:
+    """How an entity stands after a sync: paused while its source is down, until a probe can read it."""
+    if status != "error":
+        return "idle"
+    return "paused" if opens(status, type(error).__name__) else "error"
 
 
 def error_text(error: BaseException) -> str:

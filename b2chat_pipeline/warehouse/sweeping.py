@@ -1,4 +1,4 @@
-"""What the books tell about asking for hours: whether the source is down, what it would cost, how long it would take.
+"""What the books tell about asking for hours: which runs were cut off, what it would cost, how long it would take.
 
 Not here: which hours (`policy/gaps.py`), what is left of the day's requests (`staleness.py`, `budget.py`).
 """
@@ -10,12 +10,6 @@ from psycopg import Connection
 
 from b2chat_pipeline.windows import Window
 
-# `id` is that of the sync's main entity.
-_NEWEST_SYNC = """
-    select status, completed_at from sync_logs
-     where entity_type = %s and id = metadata ->> 'sync_id' and completed_at >= %s
-     order by completed_at desc limit 1
-"""
 _CUT_OFF = """
     select distinct metadata ->> 'run_id' from sync_logs
      where status = 'partial' and error_message is null and metadata ->> 'run_id' = any(%s)
@@ -33,14 +27,6 @@ _SECONDS_PER_PAGE = """
     )
     select (sum(seconds) / sum(steps))::float8 from reads where steps > 0
 """
-
-
-def troubled_at(connection: Connection, entity: str, *, since: datetime) -> datetime | None:
-    """When the newest sync of a side (by its main entity) ended, if nothing was loaded by it; None where it was good,
-    or none has ended since then.
-    """
-    row = connection.execute(_NEWEST_SYNC, (entity, since)).fetchone()
-    return row[1] if row and row[0] == "error" else None
 
 
 def runs_cut_off(connection: Connection, run_ids: Collection[str]) -> set[str]:
