@@ -23,6 +23,7 @@ from b2chat_pipeline.automation.maintenance import retention, retention_schedule
 from b2chat_pipeline.automation.models import changed_days_sensor, model_jobs, nightly_schedule
 from b2chat_pipeline.automation.rereads import reread_schedule
 from b2chat_pipeline.automation.scoring import collecting_sensor, scoring_schedule
+from b2chat_pipeline.automation.troubles import notice_sensor, trouble_sensor
 from b2chat_pipeline.partitions import account_or_placeholder, daily_partitions, hourly_partitions
 from b2chat_pipeline.resources import B2ChatResource, JudgeResource, WarehouseResource
 from b2chat_pipeline.transform.models import Project
@@ -51,7 +52,10 @@ def build_definitions(
             *(contacts_schedule(account), retention_schedule(account)),
             *(nightly_schedule(account), health_schedule(account), scoring_schedule(account)),
         ],
-        sensors=[gap_sensor(hours), changed_days_sensor(project, jobs), collecting_sensor()],
+        sensors=[
+            *(gap_sensor(hours), changed_days_sensor(project, jobs), collecting_sensor()),
+            *(trouble_sensor(), notice_sensor()),
+        ],
         resources={
             "warehouse": WarehouseResource(),
             "b2chat": B2ChatResource(),

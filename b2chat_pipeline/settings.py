@@ -61,6 +61,11 @@ VARIABLES = (
         stored=True,
     ),
     Variable(
+        "B2CHAT_NOTIFY_URLS",
+        "Where trouble is told besides, separated by blanks: addresses as apprise writes them, such as"
+        " mailto://user:password@example.com. They are secrets, and never logged.",
+    ),
+    Variable(
         "B2CHAT_CONFIG",
         "YAML file with business calendars, departments, targets and scoring: what `b2chat config apply` applies.",
         "config.yaml",
@@ -158,6 +163,19 @@ def read_admin_emails(environ: Mapping[str, str], stored: Mapping[str, str] | No
     return emails
 
 
+def read_notify_urls(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The addresses of channels outside, each once. Raises SettingsError where one is no address."""
+    urls = tuple(dict.fromkeys(_value("B2CHAT_NOTIFY_URLS", environ, {}).split()))
+    for number, url in enumerate(urls, start=1):
+        if not re.match(r"[a-z][a-z0-9]*://.", url, re.IGNORECASE):
+            # The value may hold a password, so it is not repeated.
+            raise SettingsError(
+                f"B2CHAT_NOTIFY_URLS is wrong at its address {number}: write it as apprise has it, such as"
+                " mailto://user:password@example.com, with blanks between addresses."
+            )
+    return urls
+
+
 def read_raw_retention(environ: Mapping[str, str], stored: Mapping[str, str] | None = None) -> timedelta:
     """How long raw pages are kept. Raises SettingsError."""
     text = _value("B2CHAT_RAW_RETENTION_DAYS", environ, stored or {})
@@ -172,6 +190,7 @@ def check_all(environ: Mapping[str, str]) -> None:
     read_account(environ)
     read_source(environ)
     read_admin_emails(environ)
+    read_notify_urls(environ)
     read_raw_retention(environ)
 
 

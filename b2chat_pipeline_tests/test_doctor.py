@@ -98,10 +98,25 @@ def test_each_trouble_is_a_line_with_what_mends_it(
         paint(instance, 4, range(3))
     with psycopg.connect(settings["B2CHAT_DATABASE_URL"]) as connection:
         connection.execute(
+            "insert into users (id, email, role, updated_at) values ('system', 's@localhost', 'Admin', now())"
+        )
+        connection.execute(
             "insert into ops.quarantine (id, entity, endpoint, reason, raw_record, record_hash, sync_id, read_at)"
             " values ('1', 'chats', '/chats/export', 'no key', '{}', '', 's', now())"
         )
         connection.execute("insert into ops.request_budget (day, hourly) values (%s, 96)", [TODAY])
+        connection.execute(
+            "insert into ops.incidents (id, cause, title, since, last_at) values ('1', 'source', 't', now(), now())"
+        )
+        connection.execute(
+            "insert into sync_logs (id, user_id, entity_type, operation, record_count, status, started_at,"
+            " completed_at, metadata) values ('1', 'system', 'chats', 'manual', 0, 'error', now(), now(),"
+            """ '{"sync_id": "1", "from": "2025-03-03"}')"""
+        )
+        connection.execute(
+            "insert into error_logs (id, level, message, error_code, request_id, source)"
+            " values ('1', 'error', 'm', 'TransientError', '1', 'sync')"
+        )
     told = found({**settings, "B2CHAT_REQUESTS_PER_DAY": "100"}, capsys)
 
     assert re.search(r"^BAD +daemon +it has said nothing for 10 minutes +b2chat dev", told["daemon"])
@@ -109,6 +124,8 @@ def test_each_trouble_is_a_line_with_what_mends_it(
     assert f"b2chat load {TODAY - timedelta(days=5)}T03:00 {TODAY}T" in told["hours of chats"]
     assert told["hours of contacts"].startswith("BAD")
     assert re.search(r"^note +quarantine +1 records .* b2chat quarantine list", told["quarantine"])
+    assert re.search(r"^BAD +troubles +1 last .* b2chat notifications list", told["troubles"])
+    assert re.search(r"^BAD +source of chats +it has not been readable since ", told["source of chats"])
     assert re.search(r"^note +budget +96 of 100 requests of today are used", told["budget"])
     assert told["status"] == "False"
 

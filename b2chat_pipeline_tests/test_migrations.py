@@ -17,6 +17,7 @@ from psycopg import sql
 from sqlalchemy import Connection, NullPool, create_engine
 
 from b2chat_pipeline.warehouse.address import sqlalchemy_url
+from b2chat_pipeline.warehouse.connection import WarehouseUnavailableError, connect
 from b2chat_pipeline.warehouse.database import (
     alembic_config,
     ensure_weekly_partitions,
@@ -125,6 +126,15 @@ def test_the_revision_is_told(database_url: str, empty_database_url: str) -> Non
     with connected(database_url) as connection:
         head = ScriptDirectory.from_config(alembic_config(connection)).get_current_head()
         assert schema_revision(connection) == head
+
+
+@pytest.mark.parametrize("revision", ["0001", "9999"])
+def test_code_refuses_tables_of_another_revision(database_url: str, revision: str) -> None:
+    with psycopg.connect(database_url) as connection:
+        connection.execute("update ops.alembic_version set version_num = %s", [revision])
+
+    with pytest.raises(WarehouseUnavailableError, match=f"at schema revision {revision}, .*: run `b2chat db upgrade`"):
+        connect(database_url, purpose="load")
 
 
 def test_a_copy_of_the_template_is_what_migrating_makes(database_url: str, empty_database_url: str) -> None:

@@ -14,7 +14,7 @@ from typing import Literal
 
 from psycopg import Connection
 
-from b2chat_pipeline.b2chat.contract import CONTACTS
+from b2chat_pipeline.b2chat.contract import CONTACTS, ENTITIES
 from b2chat_pipeline.b2chat.errors import B2ChatError
 from b2chat_pipeline.b2chat.paging import Query
 from b2chat_pipeline.operations.probing import ask_once, utc_now
@@ -22,9 +22,12 @@ from b2chat_pipeline.policy.health import Judgement, judge_budget, judge_quarant
 from b2chat_pipeline.settings import OperatorError, Storage, check_all, read_account, read_source
 from b2chat_pipeline.warehouse.accounts import require_zone, stored_settings
 from b2chat_pipeline.warehouse.budget import blocked_until
+from b2chat_pipeline.warehouse.circuit import outage_of
 from b2chat_pipeline.warehouse.connection import REVISION
 from b2chat_pipeline.warehouse.health import quarantined
+from b2chat_pipeline.warehouse.incidents import open_incidents
 from b2chat_pipeline.warehouse.location import warehouse_place
+from b2chat_pipeline.warehouse.outbox import waiting
 from b2chat_pipeline.warehouse.staleness import requests_sent
 from b2chat_pipeline.windows import AccountClock
 
@@ -82,6 +85,8 @@ def warehouse_findings(
         _zone(connection, environ),
         _budget(connection, environ, now=now),
         _quarantine(connection, now=now),
+        *_outages(connection, environ, now=now),
+        _notices(connection),
         _disk(connection, storage),
         _clock(connection, now=now),
     ]
@@ -115,6 +120,37 @@ def _budget(connection: Connection, environ: Mapping[str, str], *, now: datetime
 def _quarantine(connection: Connection, *, now: datetime) -> Finding:
     still_open, put_aside, received = quarantined(connection, since=now - timedelta(days=1))
     return judged("quarantine", judge_quarantine(still_open, put_aside=put_aside, received=received))
+
+
+def _outages(connection: Connection, environ: Mapping[str, str], *, now: datetime) -> list[Finding]:
+    """The sides of the API that could not be read."""
+    try:
+        zone = read_account(environ).zone
+    except OperatorError:
+        return []  # said as that of the zone
+    open_ones = {entities[0]: outage_of(connection, entities[0], now=now) for entities in ENTITIES.values()}
+    return [
+        Finding(
+            f"source of {side}",
+            "bad",
+            f"it has not been readable since {it.since.astimezone(zone):%Y-%m-%d %H:%M}",
+            f"see why: b2chat notifications list; one hour is tried at {it.next_probe.astimezone(zone):%Y-%m-%d %H:%M}",
+        )
+        for side, it in open_ones.items()
+        if it is not None
+    ]
+
+
+def _notices(connection: Connection) -> Finding:
+    """Trouble that people were told of and that lasts; notices that a channel does not take."""
+    lasting = len(open_incidents(connection))
+    dead = sum(it.notices for it in waiting(connection) if it.trouble is not None)
+    if lasting:
+        return Finding("troubles", "bad", f"{lasting} last that people were told of", "b2chat notifications list")
+    if dead:
+        told = f"{dead} notices wait for a channel that does not take them"
+        return Finding("troubles", "bad", told, "see the ticks of the sensor notices; correct B2CHAT_NOTIFY_URLS")
+    return Finding("troubles", "fine", "none lasts that people were told of")
 
 
 def _disk(connection: Connection, storage: Storage) -> Finding:

@@ -29,6 +29,7 @@ from b2chat_pipeline.warehouse.schema.business import (
     SlaPolicy,
 )
 from b2chat_pipeline.warehouse.schema.conversations import Chat, Message
+from b2chat_pipeline.warehouse.schema.incidents import IncidentTold, OutboxNotice
 from b2chat_pipeline.warehouse.schema.operations import (
     ChatAbsence,
     ChatChange,
@@ -68,10 +69,12 @@ __all__ = [
     "ExportLog",
     "Holiday",
     "HourLoad",
+    "IncidentTold",
     "LedgerEntry",
     "Message",
     "MessageListTold",
     "Notification",
+    "OutboxNotice",
     "QuarantinedRecord",
     "RequestBudget",
     "SlaPolicy",

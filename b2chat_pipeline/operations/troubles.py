@@ -1,0 +1,69 @@
+"""Watches over what does not end well: closes the books of the dead, and has people told of each cause once.
+
+Here belongs putting facts before the policy, and writing down what it decides. Not here: Dagster's runs
+(`automation/failed_runs.py`), the decisions (`policy/troubles.py`), sending to channels (`channels.py`).
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from psycopg import Connection
+
+from b2chat_pipeline.b2chat.contract import ENTITIES
+from b2chat_pipeline.operations.channels import channel_name
+from b2chat_pipeline.policy.troubles import DIED, WATCHED, Changes, Failure, changes, together
+from b2chat_pipeline.settings import SettingsError, read_account, read_admin_emails, read_notify_urls
+from b2chat_pipeline.warehouse.accounts import SYSTEM_USER, ensure_users, stored_settings, user_id
+from b2chat_pipeline.warehouse.books import close_dead
+from b2chat_pipeline.warehouse.incidents import Audience, begin, end, go_on, open_incidents, record_failed_run
+from b2chat_pipeline.warehouse.troubles import dead_runs, failed_syncs
+
+# The runs that did not end well since a moment, but for those that are told of already.
+FailedRuns = Callable[[datetime, Collection[str]], Sequence[Failure]]
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What a look found: what changed, and runs that Dagster takes for alive although their sync died."""
+
+    changes: Changes
+    dead_runs: Sequence[str]
+
+
+def watch(connection: Connection, environ: Mapping[str, str], failed_runs: FailedRuns, *, now: datetime) -> Watched:
+    """Look for trouble and tell of what is new. A second look at the same moment changes nothing."""
+    since = now - WATCHED
+    close_dead(connection, sorted({entity for its in ENTITIES.values() for entity in its}), now=now)
+    syncs = failed_syncs(connection, since=since)
+    runs = failed_runs(since, {it.run_id for it in syncs if it.code != DIED})
+    told = {it.run_id for it in syncs}
+    for run in runs:
+        if run.run_id not in told:
+            record_failed_run(connection, run, now=now)
+    decided = changes(together(syncs, runs), open_incidents(connection))
+    audience = _audience(connection, environ, now=now)
+    for trouble in decided.begun:
+        begin(connection, trouble, audience, now=now)
+    for incident in decided.going_on:
+        go_on(connection, incident)
+    for lapsed, incidents in ((False, decided.over), (True, decided.lapsed)):
+        for incident in incidents:
+            end(connection, incident, audience, lapsed=lapsed, now=now)
+    return Watched(decided, dead_runs(connection, since=since, now=now))
+
+
+def _audience(connection: Connection, environ: Mapping[str, str], *, now: datetime) -> Audience:
+    """Every administrator; where none is named, the system, whose notices `b2chat notifications` shows too."""
+    emails = read_admin_emails(environ, stored_settings(connection))
+    ensure_users(connection, emails, now=now)
+    users = [user_id(connection, email) for email in emails] or [SYSTEM_USER]
+    return Audience(users, [channel_name(url) for url in read_notify_urls(environ)], _zone(environ))
+
+
+def _zone(environ: Mapping[str, str]) -> ZoneInfo:
+    try:
+        return read_account(environ).zone
+    except SettingsError:
+        return ZoneInfo("UTC")  # where settings are what is wrong, that is told all the same

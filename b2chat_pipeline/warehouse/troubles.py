@@ -1,0 +1,77 @@
+"""Which syncs did not end well, as the books tell, and whether that is made up for.
+
+Not here: what they have in common (`policy/troubles.py`), Dagster's runs (`automation/failed_runs.py`).
+"""
+
+from datetime import datetime, timedelta
+
+from psycopg import Connection
+
+from b2chat_pipeline.policy.troubles import DIED, OF_ALL_HOURS, Failure
+
+# A sync is made up for by one of its kind that ended well, or, where the cause may lie in the hours themselves, by
+# loads of every one of them from pages that were read since it began.
+_FAILED = """
+    with syncs as (
+        select id, entity_type, status, started_at, completed_at, error_message, metadata as about,
+               case when operation = 'full' then 'all ' || entity_type
+                    when metadata ? 'quarantined' then 'records put aside'
+                    else entity_type
+               end as subject
+          from sync_logs
+         where id = metadata ->> 'sync_id' and completed_at >= %(since)s
+    ), failed as (
+        select syncs.*, code
+          from syncs
+          left join lateral (
+               select error_code from error_logs where request_id = syncs.id order by timestamp limit 1
+          ) as first_error (code) on true
+         where status in ('error', 'partial')
+    )
+    select subject, code, coalesce(error_message, 'The day''s requests, or a pause that B2Chat asked for, cut it off.'),
+           completed_at, coalesce(about ->> 'run_id', ''), id,
+           case
+               when about ? 'hours' and not coalesce(code = any(%(of_all_hours)s), false)
+               then not exists (
+                    select
+                      from generate_series(
+                           (about ->> 'from')::timestamptz,
+                           least((about ->> 'to')::timestamptz, started_at) - interval '1 hour',
+                           interval '1 hour') as hour
+                     where not exists (
+                           select from ops.hour_loads loads
+                            where loads.endpoint = about ->> 'endpoint' and loads.hour_start = hour
+                              and loads.read_at >= started_at)
+                       and not (about ->> 'load' = 'false' and exists (
+                           select from ops.window_reads reads
+                            where reads.endpoint = about ->> 'endpoint' and reads.hour_start = hour
+                              and reads.read_at >= started_at)))
+               else exists (
+                    select from syncs later
+                     where later.subject = failed.subject and later.status = 'success'
+                       and later.completed_at > failed.completed_at
+                       and coalesce(later.about ->> 'read', 'true') = 'true')
+           end
+      from failed
+     order by completed_at
+"""
+_DEAD_RUNS = """
+    select distinct metadata ->> 'run_id' from sync_logs
+     where id = metadata ->> 'sync_id' and completed_at >= %(since)s and completed_at <= %(until)s
+       and metadata ->> 'run_id' <> ''
+       and exists (select from error_logs where request_id = sync_logs.id and error_code = %(died)s)
+"""
+# A process whose connection was cut closes its run by itself within this time.
+_LAST_WORDS = timedelta(minutes=1)
+
+
+def failed_syncs(connection: Connection, *, since: datetime) -> list[Failure]:
+    """The syncs that did not end well since then, in order. Where there was no error, they were only cut off."""
+    values = {"since": since, "of_all_hours": sorted(OF_ALL_HOURS)}
+    return [Failure(*row) for row in connection.execute(_FAILED, values)]
+
+
+def dead_runs(connection: Connection, *, since: datetime, now: datetime) -> list[str]:
+    """The runs whose sync died since then, as far as they have had the time to say something themselves."""
+    values = {"since": since, "until": now - _LAST_WORDS, "died": DIED}
+    return [run_id for (run_id,) in connection.execute(_DEAD_RUNS, values)]
