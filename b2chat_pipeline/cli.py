@@ -252,6 +252,34 @@ def replay_quarantine(*, record_id: str | None, entity: str | None, user: str | 
         sys.exit(1)
 
 
+@cli.group(short_help="What administrators were told of trouble.")
+def notifications() -> None:
+    """What administrators were told of trouble, and of its end."""
+
+
+@notifications.command("list", short_help="Show what is unread.")
+@click.option("--all", "everything", is_flag=True, help="Also what has been read.")
+@click.option("--user", metavar="EMAIL", help="Only what this administrator was told.")
+def list_notifications(*, everything: bool, user: str | None) -> None:
+    """Show what is unread, the newest first, with its ID. Shows no personal data."""
+    from b2chat_pipeline.commands.notifications import list_notifications as run
+
+    run(_environ(), user=user, everything=everything)
+
+
+@notifications.command("read", short_help="Mark as read.")
+@click.argument("key", metavar="ID", required=False)
+@click.option("--all", "everything", is_flag=True, help="All of them.")
+@click.option("--user", metavar="EMAIL", help="Only for this administrator.")
+def read_notifications(*, key: str | None, everything: bool, user: str | None) -> None:
+    """Mark a notification as read, or all. What is over becomes unread again, once."""
+    from b2chat_pipeline.commands.notifications import read as run
+
+    if (key is None) != everything:
+        raise click.UsageError("Say an ID, or --all.")
+    run(_environ(), key, user=user)
+
+
 @cli.command(short_help="Run a local server that behaves like B2Chat.")
 @click.option("--port", type=PORT, default=8000, show_default=True)
 @click.option("--zone", callback=_zone, default="America/Bogota", show_default=True, help="The account's time zone.")

@@ -68,6 +68,7 @@ COMMANDS: list[tuple[str, ...]] = [
     *((), ("demo",), ("dev",), ("load",), ("doctor",), ("build",), ("db",), ("db", "upgrade"), ("simulate",)),
     ("db", "retain"),
     *(("config",), ("config", "apply"), ("config", "show")),
+    *(("notifications",), ("notifications", "list"), ("notifications", "read")),
     *(("quarantine",), ("quarantine", "list"), ("quarantine", "show"), ("quarantine", "replay")),
 ]
 
@@ -87,7 +88,7 @@ def test_every_command_explains_itself(b2chat: Command, command: tuple[str, ...]
     assert len(said.output.splitlines()) > 4
 
 
-@pytest.mark.parametrize("group", [(), ("db",), ("config",), ("quarantine",)], ids=" ".join)
+@pytest.mark.parametrize("group", [(), ("db",), ("config",), ("notifications",), ("quarantine",)], ids=" ".join)
 def test_a_list_of_commands_cuts_no_sentence(b2chat: Command, group: tuple[str, ...]) -> None:
     _, commands = b2chat(*group, "--help").output.split("Commands:\n")
 
