@@ -37,6 +37,6 @@ def measure_scoring() -> list[Measure]:
 
 if __name__ == "__main__":
     for collects in (False, True):
-        BatchWork(*sys.argv[1:3], collects=collects).do()
+        BatchWork(sys.argv[1], sys.argv[2], collects=collects).do()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MB_PER_KB  # Linux tells kilobytes
     sys.stdout.write(f"{peak:.0f}\n")
