@@ -56,7 +56,8 @@ class MessageRow(NamedTuple):
 def messages(*told: dict[str, object], clock: AccountClock = BOGOTA) -> list[MessageRow]:
     lines = message_lines(fitting(clock, messages=list(told)), "row")
     rows = [
-        dict(zip(MESSAGE_COLUMNS, synced(line, NOON).rstrip("\n").split("\t"), strict=True)) for line in lines.values()
+        dict(zip(MESSAGE_COLUMNS, synced(line.encode(), NOON).decode().rstrip("\n").split("\t"), strict=True))
+        for line in lines.values()
     ]
     assert [row["id"] for row in rows] == list(lines)
     return [MessageRow(*(_told(row[name]) for name in MessageRow._fields)) for row in rows]  # type: ignore[arg-type]

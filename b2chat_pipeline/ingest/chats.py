@@ -152,27 +152,30 @@ def _count(write: DayWrite, telling: Telling, term: str) -> None:
 
 
 def _insert(write: DayWrite, tellings: Sequence[Telling], parents: Parents) -> None:
-    """Copy chats that are new with their messages, some at a time; the next ones are made ready meanwhile."""
-    for some in ahead(_ready(tellings), depth=1):
-        chats = [_line(write, telling, telling.chat.new_fields, parents) for telling in some]
-        copy_lines(write.connection, "chats", CHAT_COLUMNS, ["".join(chats)])
-        lines = (synced(telling.chat.new_lines, write.synced_at) for telling in some)
-        copy_lines(write.connection, "messages", MESSAGE_COLUMNS, lines)
-        for telling in some:
-            telling.chat.forget()
-            _count(write, telling, "inserted")
+    """Copy chats that are new with their messages, some at a time; the lines of the next ones are made meanwhile."""
+    for chats, messages in ahead(_new_lines(write, tellings, parents), depth=1):
+        copy_lines(write.connection, "chats", CHAT_COLUMNS, [chats])
+        copy_lines(write.connection, "messages", MESSAGE_COLUMNS, [messages])
+    for telling in tellings:
+        _count(write, telling, "inserted")
 
 
-def _line(write: DayWrite, telling: Telling, told: str, parents: Parents) -> str:
+def _line(write: DayWrite, telling: Telling, told: str, parents: Parents) -> bytes:
     return chat_line(telling.chat, told, parents, read_at=telling.read_at, synced_at=write.synced_at)
 
 
-def _ready(tellings: Sequence[Telling]) -> Generator[Sequence[Telling], None, None]:
-    """Some chats at a time, with what their rows take."""
+def _new_lines(
+    write: DayWrite, tellings: Sequence[Telling], parents: Parents
+) -> Generator[tuple[bytes, bytes], None, None]:
+    """The lines of some new chats at a time, and those of their messages."""
     for first in range(0, len(tellings), _AT_ONCE):
         some = tellings[first : first + _AT_ONCE]
         _make_ready(some)
-        yield some
+        chats = b"".join([_line(write, telling, telling.chat.new_fields, parents) for telling in some])
+        messages = synced(b"".join([telling.chat.new_lines for telling in some]), write.synced_at)
+        for telling in some:
+            telling.chat.forget()
+        yield chats, messages
 
 
 def make_ready_ahead(batch: ChatBatch, fresh: Collection[datetime]) -> None:

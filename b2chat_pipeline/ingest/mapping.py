@@ -8,7 +8,9 @@ text both mean "not told" and become NULL.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
+from operator import itemgetter
+from typing import NamedTuple
 
 import msgspec
 
@@ -69,9 +71,11 @@ class MappedChat:
     @property
     def latest(self) -> datetime:
         """The latest clock known of it, its own or a message's."""
-        latest = max((stamp[0] for stamp in self.stamps), default=None)
         own = self.clocks.latest
-        return own if latest is None else max(own, datetime.fromtimestamp(latest, UTC))
+        if not self.stamps:
+            return own
+        epoch, *_ = max(self.stamps, key=itemgetter(0))
+        return max(own, datetime.fromtimestamp(epoch, UTC))
 
     @cached_property
     def new_fields(self) -> str:
@@ -79,9 +83,9 @@ class MappedChat:
         return copy_fields(chat_told(self, self.new_id))
 
     @cached_property
-    def new_lines(self) -> str:
-        """The lines of its messages where it is not stored yet."""
-        return "".join(message_lines(self, self.new_id).values())
+    def new_lines(self) -> bytes:
+        """The lines of its messages where it is not stored yet. In UTF-8: one emoji makes a text four times as long."""
+        return "".join(message_lines(self, self.new_id).values()).encode()
 
     def make_ready(self) -> None:
         """Work out what a new row takes: the slow part of writing one, which can be done ahead, without a database."""
@@ -91,7 +95,7 @@ class MappedChat:
 
     def forget(self) -> None:
         """Let go of what was worked out: it takes as much memory as its messages."""
-        for name in ("clocks", "stamps", "new_fields", "new_lines"):
+        for name in ("clocks", "stamps", "new_id", "new_fields", "new_lines"):
             self.__dict__.pop(name, None)
 
     @property
@@ -99,7 +103,7 @@ class MappedChat:
         """The chat's id at the source."""
         return self.record.chat_id
 
-    @property
+    @cached_property
     def new_id(self) -> str:
         """The key of its row, where it is not stored yet."""
         return derived_id(epoch_seconds(self.created_at), "chat", self.key)
@@ -178,7 +182,7 @@ def chat_told(mapped: MappedChat, row_id: str) -> ChatTold:
     )
 
 
-def chat_line(mapped: MappedChat, told: str, parents: Parents, *, read_at: datetime, synced_at: datetime) -> str:
+def chat_line(mapped: MappedChat, told: str, parents: Parents, *, read_at: datetime, synced_at: datetime) -> bytes:
     """The row of a chat as a line of COPY: the fields it `told`, and the keys of its parents."""
     placed = ChatPlaced(
         agent_id=parents.agents[mapped.agent.username] if mapped.agent and mapped.agent.username else None,
@@ -187,7 +191,7 @@ def chat_line(mapped: MappedChat, told: str, parents: Parents, *, read_at: datet
         read_at=read_at,
         last_sync_at=synced_at,
     )
-    return f"{told}\t{copy_fields(placed)}\n"
+    return f"{told}\t{copy_fields(placed)}\n".encode()
 
 
 def message_lines(mapped: MappedChat, row_id: str) -> dict[str, str]:
@@ -203,40 +207,54 @@ def message_lines(mapped: MappedChat, row_id: str) -> dict[str, str]:
     lines: dict[str, str] = {}
     alike: dict[str, int] = {}
     for position, record, (epoch, timestamp, flag) in zip(mapped.places, mapped.told, mapped.stamps, strict=True):
-        kind, second = message_type(record.type), max(0, int(epoch))
-        content = _identity(record, kind)
+        sort = _sort(record.type, record.incoming, record.broadcasted)
+        second, told, caption = max(0, int(epoch)), record.body or "", record.caption or ""
+        content = f"{sort.identity}{told if sort.is_text else _lasting_body(told)}\x1f{caption}\x1f"
         key = make_key(second, f"{content}1")
         if key in lines:
             alike[key] = alike.get(key, 1) + 1
             key = make_key(second, f"{content}{alike[key]}")
-        body = copy_text(record.body) if record.body else NULL
+        body = copy_text(told) if told else NULL
         # In the order of MESSAGE_COLUMNS.
         lines[key] = (
-            f"{key}\t{row_id}\t{body if kind == 'text' else NULL}\t{kind}\t{copy_text(record.type)}\t{record.incoming}"
-            f"\t{NULL if record.broadcasted is None else record.broadcasted}\t{body if kind == 'image' else NULL}"
-            f"\t{body if kind == 'file' else NULL}\t{copy_text(record.caption) if record.caption else NULL}"
-            f"\t{_location(record)}\t{position}\t{timestamp}\t{flag or NULL}\n"
+            f"{key}\t{row_id}\t{body if sort.is_text else NULL}\t{sort.fields}\t{body if sort.is_image else NULL}"
+            f"\t{body if sort.is_file else NULL}\t{copy_text(caption) if caption else NULL}"
+            f"\t{NULL if record.location is None else _location(record.location)}\t{position}\t{timestamp}"
+            f"\t{flag or NULL}\n"
         )
     return lines
 
 
-def synced(lines: str, at: datetime) -> str:
+def synced(lines: bytes, at: datetime) -> bytes:
     """Lines of messages with `last_sync_at`, their last column. In the text format a line feed only ends lines."""
-    return lines.replace("\n", f"\t{at.isoformat()}\n")
+    return lines.replace(b"\n", f"\t{at.isoformat()}\n".encode())
 
 
-def _identity(record: Message, kind: str) -> str:
-    side = "in" if record.incoming else "out"
-    return f"{side}\x1f{record.type}\x1f{_lasting_body(record.body or '', kind)}\x1f{record.caption or ''}\x1f"
+class _Sort(NamedTuple):
+    """What messages of one type and direction have in common."""
+
+    is_text: bool
+    is_image: bool
+    is_file: bool
+    # How what tells them apart begins, and the columns from `type` to `broadcasted`.
+    identity: str
+    fields: str
 
 
-def _lasting_body(body: str, kind: str) -> str:
-    """The body; of an address without its query string, which may be a signature that changes with each answer."""
-    return body if kind == "text" else body.partition("?")[0]
+@lru_cache(maxsize=1024)
+def _sort(raw_type: str, incoming: bool, broadcasted: bool | None) -> _Sort:  # noqa: FBT001
+    kind, side = message_type(raw_type), "in" if incoming else "out"
+    fields = (kind, copy_text(raw_type), str(incoming), NULL if broadcasted is None else str(broadcasted))
+    return _Sort(kind == "text", kind == "image", kind == "file", f"{side}\x1f{raw_type}\x1f", "\t".join(fields))
 
 
-def _location(record: Message) -> str:
-    return NULL if record.location is None else copy_text(msgspec.json.encode(record.location).decode())
+def _lasting_body(address: str) -> str:
+    """An address without its query string, which may be a signature that changes with each answer."""
+    return address.partition("?")[0]
+
+
+def _location(told: object) -> str:
+    return copy_text(msgspec.json.encode(told).decode())
 
 
 def department_name(department: str | Named | None) -> str | None:
@@ -328,5 +346,7 @@ def _messages_hash(told: Sequence[Message]) -> bytes | None:
 
 def _lasting(record: Message) -> Message:
     """The message without what may change while it stays the same: signatures, and which word says "nothing"."""
-    body = _lasting_body(record.body or "", message_type(record.type))
+    body = record.body or ""
+    if message_type(record.type) != "text":
+        body = _lasting_body(body)
     return msgspec.structs.replace(record, body=body or None, caption=record.caption or None)

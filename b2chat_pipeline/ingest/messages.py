@@ -84,9 +84,8 @@ def merge_messages(write: DayWrite, lists: Mapping[str, ListTold]) -> None:
         if older := told.overruled():
             keys = list(its_lines)
             overruled |= {keys[place]: read_at for place, read_at in older.items()}
-    stage_lines(
-        write.connection, "messages", MESSAGE_COLUMNS, (synced(lines[key], write.synced_at) for key in sorted(lines))
-    )
+    sorted_lines = (synced(lines[key].encode(), write.synced_at) for key in sorted(lines))
+    stage_lines(write.connection, "messages", MESSAGE_COLUMNS, sorted_lines)
     for term, statement in (("unchanged", _UNCHANGED), ("updated", _UPDATE), ("older", _OLDER)):
         for chat_id, number in write.connection.execute(statement, {"overruled": list(overruled)}).fetchall():
             count_messages(write.tally, lists[chat_id].telling, term, number)
