@@ -56,6 +56,8 @@ _TELL_LATE = "update chats set messages_hash = %s, messages_told = true, last_sy
 
 # New chats written at once, with all their messages: few enough for the rows of as many more to be in memory.
 _AT_ONCE = 500
+# New chats of a day whose rows are made while another day is written; a chat's take some 5 kB.
+_AHEAD = 1_000
 
 
 @dataclass(frozen=True)
@@ -181,10 +183,10 @@ def _new_lines(
 def make_ready_ahead(batch: ChatBatch, fresh: Collection[datetime]) -> None:
     """Work out what the rows of some hours take, which are most likely new: while another day is written.
 
-    Of as many chats as are written at once; the others are made ready while these are written.
+    Of the first chats of a large day; the others are made ready while these are written.
     """
     tellings = (batch.chats[key] for key in sorted(batch.chats))
-    _make_ready(islice((telling for telling in tellings if telling.hour in fresh), _AT_ONCE))
+    _make_ready(islice((telling for telling in tellings if telling.hour in fresh), _AHEAD))
     for contact in batch.contacts.values():
         if contact.hour in fresh:
             e164(contact.stub.mobile_number, None)
