@@ -13,7 +13,7 @@ from b2chat_pipeline.transform.target import Days, Target
 from b2chat_pipeline_tests.dagster_support import PROJECT
 from b2chat_pipeline_tests.metric_reference import Change, Chat, Message, Row
 
-CORE = ("counted_chats", "message_turns", "chat_metrics")
+CORE = ("counted_chats", "message_turns", "chat_metrics", "scoring_candidates")
 _MODELS = read_project(PROJECT / FOLDER)
 _METRICS = """
     with m as ({query})

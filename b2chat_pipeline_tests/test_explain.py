@@ -33,6 +33,7 @@ COUNTED = {
     "bot_containment": "chats",
     "broadcast_reach": "chats",
     "chat_flow": "chats",
+    "effectiveness_daily": "chats",
     "contact_frequency": "chats",
     "open_now": "open_chats",
     "outcomes_daily": "chats",

@@ -83,9 +83,9 @@ def test_without_terms_nothing_is_sent(bench: Bench) -> None:
 
 @pytest.fixture
 def without_metrics(bench: Bench) -> Iterator[None]:
-    bench.connection.execute("alter table analytics.chat_metrics rename to hidden")
+    bench.connection.execute("alter view analytics.scoring_candidates rename to hidden")
     yield
-    bench.connection.execute("alter table analytics.hidden rename to chat_metrics")
+    bench.connection.execute("alter view analytics.hidden rename to scoring_candidates")
 
 
 @pytest.mark.usefixtures("without_metrics")

@@ -11,6 +11,7 @@ from b2chat_pipeline_tests.mart_reference import (
     loads,
     masked,
     promises,
+    scores,
     volume,
 )
 from b2chat_pipeline_tests.mart_reference.account import Account, read_account, table_rows
@@ -27,6 +28,7 @@ __all__ = [
     "masked",
     "promises",
     "read_account",
+    "scores",
     "table_rows",
     "volume",
 ]

@@ -308,6 +308,7 @@ class Account:
     hours: Mapping[str, Sequence[datetime]]
     # The rows of tables that analysts see masked.
     tables: Mapping[str, Sequence[Row]]
+    scorings: Sequence[Row]
 
 
 def read_account(connection: Connection, zone: ZoneInfo) -> Account:
@@ -328,7 +329,8 @@ def read_account(connection: Connection, zone: ZoneInfo) -> Account:
     until = max(hours["/chats/export"]) + timedelta(hours=1)
     ledger = table_rows(connection, "select * from ops.ledger")
     tables = {name: table_rows(connection, f"select * from {name}") for name in _MASKED}  # noqa: S608 - of ours
-    return Account(chats, until, zone, ancestors, ledger, hours, tables)
+    scorings = table_rows(connection, "select * from effectiveness_analysis order by created_at, id")
+    return Account(chats, until, zone, ancestors, ledger, hours, tables, scorings)
 
 
 def _openings(connection: Connection) -> Openings | None:

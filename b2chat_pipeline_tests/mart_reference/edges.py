@@ -105,6 +105,10 @@ _CHATS = """
     insert into edge (key, created, picked, answered, closed) values
         ('window-in', '0', '1 h', '24 h', '50 h'), ('window-late', '0', '1 h', '24:00:01', '50 h'),
         ('window-closed', '0', '1 h', null, '24 h'), ('window-lapsed', '0', '1 h', null, '24:00:01');
+    -- At the bounds of what can be scored; and answered before they began.
+    insert into edge (key, created, picked, answered, closed)
+    select 'words-' || name, '0', '1 min', case when name = 'early' then '-1 min' else '2 min' end::interval, '5 h'
+      from unnest(array['9', '10', 'long', 'too-long', 'early', 'by-broadcast', 'captioned']) name;
 
     update edge set word = 'RESPONDED_BY_AGENT' where closed is null and word = 'CLOSED' and key <> 'no-closing';
     insert into agents (id, b2chat_id, name, read_at) values ('edge', 'edge', 'Edge', now());
@@ -159,6 +163,15 @@ _MESSAGES = r"""
         ('cast-24+', '2 h', true, false, 'superseded'), ('cast-72+', '0', true, false, 'A la vez'),
         ('cast-72', '1 h', false, true, 'Otra'), ('cast-72', '3 h', false, true, 'superseded'),
         ('cast-soon', '159 h', true, false, 'Sí');
+    insert into said values
+        ('words-9', '1 h', true, false, 'Falta la factura del mes de marzo'), ('words-9', '2 h', true, false, ' '),
+        ('words-9', '3 h', false, true, 'Solo hoy y solo aquí'),
+        ('words-10', '1 h', true, false, E' Falta la  factura\n del mes de este marzo '),
+        ('words-long', '1 h', true, false, 'long'), ('words-too-long', '1 h', true, false, 'too long'),
+        ('words-early', '1 h', true, false, 'Uno dos tres cuatro cinco seis siete ocho nueve'),
+        ('words-by-broadcast', '1 h', true, false, 'Uno dos tres cuatro cinco seis siete ocho nueve'),
+        ('words-captioned', '1 h', true, false, 'Uno dos tres cuatro cinco seis siete ocho nueve');
+    update said set broadcasted = true where key = 'words-by-broadcast' and not incoming;
     update said set at = '0'
      where key in ('cast-24', 'cast-24+', 'cast-72', 'cast-72+', 'cast-unknown') and at = '80 h';
     update said set at = '158 h' where key in ('cast-over', 'cast-soon') and broadcasted;
@@ -174,6 +187,9 @@ _MESSAGES = r"""
            timestamptz '2025-03-05 15:00Z' + at, row_number() over (partition by key order by at, incoming desc)
       from said;
     update messages set superseded_at = now() where text = 'superseded';
+    update messages set text = repeat('ab ', 66663) || 'abc' where text = 'long';
+    update messages set text = repeat('ab ', 66663) || 'abcd' where text = 'too long';
+    update messages set type = 'image', caption = text, text = 'not read' where id ~ '^edge words-captioned.*Uno';
     update chats set is_deleted = true where id = 'edge cast-gone';
     update messages set type = 'image', media_backed_up = true
      where id in (select id from messages where type = 'file' order by md5(id) limit 5);
@@ -209,4 +225,22 @@ _LOADS = """
     insert into ops.window_reads (endpoint, hour_start, sync_id, read_at, records)
     values ('/chats/export', '2025-03-13 05:00Z', 'edge', '2025-03-13 07:00Z', 0);
 """
-EDGES = _CHATS + _MESSAGES + _LOADS
+# Scorings by two models and two versions of a prompt: repeated, by the second and at one instant; of satisfaction that is
+# not known; of days of which only some chats were scored; of chats that are deleted, or open again.
+_SCORES = """
+    insert into effectiveness_analysis (id, chat_id, user_id, effectiveness_score, response_time_score,
+                                        resolution_score, customer_satisfaction, analysis_data, created_at)
+    select 'edge ' || chat.number || judge.name || again.number, chat.id, (select min(id) from users),
+           case when chat.number % 4 = 0 then level.resolution else 0.6 * level.resolution + 0.4 * level.satisfaction end,
+           50, level.resolution, case when chat.number % 4 > 0 then level.satisfaction end,
+           jsonb_build_object('model', judge.model, 'prompt_version', judge.version, 'satisfaction_basis',
+                              case when chat.number % 4 = 0 then 'none' else 'messages' end),
+           timestamptz '2025-03-13 15:00Z' + make_interval(secs => again.seconds)
+      from (select id, row_number() over (order by md5(id)) as number from chats) chat
+      join (values ('a', 'simulated-judge', '1', 3), ('b', 'simulated-judge', '2', 7), ('c', 'another', '1', 11)
+           ) judge (name, model, version, every) on chat.number % judge.every = 0
+      join (values (1, 60), (2, 0), (3, 60)) again (number, seconds) on again.number = 1 or chat.number % 9 = 0
+     cross join lateral (select chat.number * 13 % 5 * 25 + again.number as resolution,
+                                chat.number * 7 % 5 * 20 + again.number as satisfaction) level;
+"""
+EDGES = _CHATS + _MESSAGES + _LOADS + _SCORES
