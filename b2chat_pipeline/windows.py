@@ -66,8 +66,7 @@ class AccountClock:
         try:
             steady = _steady_day(self.zone, text[:10])
             if steady is not None and len(text) == _CLOCK_LENGTH:
-                # In UTC, since instants of one zone compare faster than those of two; moved, since that takes a third
-                # of the time of a change of zone.
+                # In UTC, since instants of one zone compare faster than those of two.
                 return ClockReading(datetime.fromisoformat(f"{text}+00:00") - steady.ahead)
             naive = datetime.fromisoformat(text)
             if naive.tzinfo is not None:

@@ -19,8 +19,7 @@ from psycopg.types.json import Jsonb
 NULL = r"\N"
 _SPECIAL = re.compile(r"[\\\t\n\r]").search
 _IN_ARRAY = str.maketrans({"\\": r"\\", '"': r"\""})
-# Bytes given to PostgreSQL at once. Each time lets another thread run, and waits until it may go on: with a few
-# lines at a time PostgreSQL waited for them half of a first load.
+# Bytes given to PostgreSQL at once. Each time lets another thread run, and waits until it may go on.
 _AT_ONCE = 1 << 16
 _ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
