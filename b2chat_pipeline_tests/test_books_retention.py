@@ -25,6 +25,15 @@ ERROR = "insert into error_logs (id, timestamp, level, message, source) values (
 NOTICE = (
     "insert into notifications (id, user_id, title, message, type, created_at) values (%s, 'u', 't', 'm', 'error', %s)"
 )
+TOLD = (
+    "insert into notifications (id, user_id, title, message, type, metadata, created_at)"
+    " select %s, 'u', 't', 'm', 'error', jsonb_build_object('incident', %s::text), %s"
+)
+INCIDENT = "insert into ops.incidents (id, cause, title, since, last_at, over_at) values (%s, %s, 't', %s, %s, %s)"
+OUTBOX = (
+    "insert into ops.outbox (id, incident_id, event, channel, title, body, type, sent_at)"
+    " values (%s, %s, 'begun', 'c', 't', 'b', 'error', %s)"
+)
 LEDGER = "insert into ops.ledger (sync_id, entity, hour_start, loaded_at) values (%s, %s, %s, %s)"
 
 
@@ -54,12 +63,17 @@ def fill(books: psycopg.Connection) -> None:
     for statement, limit in ((ERROR, 90), (NOTICE, 30)):
         books.execute(statement, ("old", before(limit + 0.1)))
         books.execute(statement, ("young", before(limit - 0.1)))
-    for it in (
+    for name, over in (("lasting", None), ("old", before(90.1)), ("young", before(89.9))):
+        books.execute(INCIDENT, (name, name, before(99), before(99), over))
+        books.execute(TOLD, (f"of {name}", name, before(99)))
+    for name, sent in (("waiting", None), ("old", before(30.1)), ("young", before(29.9))):
+        books.execute(OUTBOX, (name, name, sent))
+    ledger = (
         *(("first", "chats", HOUR, before(99)), ("second", "chats", HOUR, before(98))),
         *(("first", "messages", HOUR, before(99)), ("first", "chats", HOUR + timedelta(hours=1), before(99))),
         *(("young", "agents", HOUR, before(89)), ("younger", "agents", HOUR, before(88))),
-    ):
-        books.execute(LEDGER, it)
+    )
+    books.cursor().executemany(LEDGER, ledger)
 
 
 def kept(books: psycopg.Connection) -> dict[str, list[str]]:
@@ -67,6 +81,7 @@ def kept(books: psycopg.Connection) -> dict[str, list[str]]:
         table: [row[0] for row in books.execute(f"select {key} from {table} order by 1".encode())]  # noqa: S608
         for table, key in (
             *(("sync_logs", "id"), ("sync_checkpoints", "id"), ("error_logs", "id"), ("notifications", "id")),
+            *(("ops.incidents", "id"), ("ops.outbox", "id")),
             ("ops.ledger", "concat_ws(' ', sync_id, entity, extract(hour from hour_start))"),
         )
     }
@@ -81,14 +96,24 @@ def test_books_are_removed_when_they_are_old_and_nothing_goes_by_them(books: psy
     done = retain_books(books, now=NOW)
 
     assert untouched == everything
-    assert (
-        would == done == {"sync_logs": 4, "sync_checkpoints": 1, "error_logs": 1, "notifications": 1, "ops.ledger": 1}
-    )
+    assert would == done
+    # Who was told of an incident goes once it is over, or forgotten itself.
+    assert done == {
+        "sync_logs": 4,
+        "sync_checkpoints": 1,
+        "error_logs": 1,
+        "notifications": 3,
+        "ops.incidents": 1,
+        "ops.outbox": 1,
+        "ops.ledger": 1,
+    }
     assert kept(books) == {
         "sync_logs": ["all", "cut off", "open", "young"],
         "sync_checkpoints": ["with pages", "young"],
         "error_logs": ["young"],
-        "notifications": ["young"],
+        "notifications": ["of lasting", "young"],
+        "ops.incidents": ["lasting", "young"],
+        "ops.outbox": ["waiting", "young"],
         "ops.ledger": [
             *("first chats 6", "first messages 5", "second chats 5", "young agents 5", "younger agents 5"),
         ],

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -78,7 +78,7 @@ def instance(empty_database_url: str, tmp_path: Path, monkeypatch: pytest.Monkey
         yield it
 
 
-def build(instance: dg.DagsterInstance, keys: list[str], **tags: str) -> str:
+def build(instance: dg.DagsterInstance, keys: Sequence[str], **tags: str) -> str:
     job = DEFS.resolve_job_def("days")
     result = job.execute_in_process(
         instance=instance, tags={**ranged(keys), **tags}, raise_on_error=False, run_config=QUIET
@@ -181,7 +181,7 @@ def test_what_happened_since_an_open_backfill_began_stays(instance: dg.DagsterIn
     instance.add_backfill(backfill)
 
     assert not any(retain_events(instance, now=LATER).values())
-    instance.update_backfill(backfill.with_status(BulkActionStatus.COMPLETED))
+    instance.update_backfill(backfill.with_status(BulkActionStatus.COMPLETED))  # type: ignore[no-untyped-call]
     assert retain_events(instance, now=LATER)["event_logs"] > 0
 
 

@@ -70,6 +70,16 @@ def test_it_is_looked_at_every_hour_from_the_first_start() -> None:
     assert schedule.cron_schedule == "27 * * * *"
 
 
+def test_without_settings_it_says_what_is_missing_and_runs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("B2CHAT_TIMEZONE", raising=False)
+    schedule = build_definitions({}).get_repository_def().get_schedule_def(HEALTH)
+
+    with dg.build_schedule_context() as context:
+        told = schedule.evaluate_tick(context)
+
+    assert (told.run_requests, "B2CHAT_TIMEZONE is not set" in str(told.skip_message)) == ([], True)
+
+
 def test_an_account_that_is_loaded_up_to_the_last_hour_is_well(pipeline: Pipeline) -> None:
     assert load(pipeline, 20, 1)
 

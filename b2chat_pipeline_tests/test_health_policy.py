@@ -76,6 +76,7 @@ def test_more_stretches_than_a_sentence_holds_are_counted() -> None:
     judged = judged_hours(failed=hours_ago(*range(40, 0, -2)))
 
     assert judged.told.endswith(" and 8 more")
+    assert len(judged.listed.splitlines()) == 20
 
 
 def test_without_a_failed_or_missing_hour_nothing_has_to_be_done() -> None:

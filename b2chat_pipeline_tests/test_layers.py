@@ -30,16 +30,16 @@ ALLOWED: dict[str, set[str]] = {
     "event_retention": {"settings", "warehouse"},
     "assets": {
         *("settings", "windows", "policy", "b2chat", "warehouse"),
-        *("ingest", "transform", "partitions", "resources"),
+        *("analysis", "ingest", "transform", "partitions", "resources"),
     },
     "automation": {
-        *("settings", "windows", "policy", "warehouse", "transform", "operations", "event_retention"),
+        *("settings", "windows", "policy", "warehouse", "analysis", "transform", "operations", "event_retention"),
         *("partitions", "resources", "assets"),
     },
     "definitions": {"settings", "transform", "partitions", "resources", "assets", "automation"},
     "commands": {
         *("settings", "windows", "policy", "warehouse", "analysis", "ingest", "transform", "operations"),
-        *("partitions", "instance", "event_retention", "assets", "definitions"),
+        *("partitions", "instance", "event_retention", "assets", "definitions", "simulator"),
     },
     "cli": {"settings", "commands", "warehouse", "simulator"},
 }

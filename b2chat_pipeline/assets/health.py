@@ -141,12 +141,12 @@ def _of_warehouse(
 
 def _result(name: str, judgement: Judgement) -> dg.AssetCheckResult:
     severity = dg.AssetCheckSeverity.ERROR if judgement.trouble == "bad" else dg.AssetCheckSeverity.WARN
-    mend = {"mend": judgement.mend} if judgement.mend else {}
+    words = {name: text for name, text in (("mend", judgement.mend), ("all", judgement.listed)) if text}
     return dg.AssetCheckResult(
         check_name=name,
         asset_key=HEALTH,
         passed=judgement.trouble is None,
         severity=severity,
         description=f"{judgement.told}." if not judgement.mend else f"{judgement.told}: {judgement.mend}.",
-        metadata={**judgement.figures, **mend},
+        metadata={**judgement.figures, **words},
     )

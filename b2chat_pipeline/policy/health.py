@@ -32,12 +32,15 @@ NAMED = 12
 
 @dataclass(frozen=True)
 class Judgement:
-    """What was found of one subject: no trouble, or which, and what mends it; figures to plot beside it."""
+    """What was found of one subject: no trouble, or which, and what mends it; figures to plot beside it, and a list
+    that is too long for a sentence.
+    """
 
     told: str
     trouble: Trouble | None = None
     mend: str = ""
     figures: Mapping[str, float] = field(default_factory=dict)
+    listed: str = ""
 
 
 def judge_newest_hour(loaded_until: datetime | None, *, now: datetime) -> Judgement:
@@ -63,9 +66,10 @@ def judge_hours(hours: SideHours, *, now: datetime, zone: ZoneInfo) -> Judgement
     named = [f"{_local(first, zone)} to {_local(end, zone)}" for first, end in ranges]
     told = f"{len(gaps):,} failed or are missing: {_some(named)}"
     if gaps[0] > now - LEFT_ALONE:
-        return Judgement(told, "note", "nothing: the sensor gaps has them loaded", figures)
+        return Judgement(told, "note", "nothing: the sensor gaps has them loaded", figures, "\n".join(named))
     first, end = _local(ranges[0][0], zone, "T"), _local(ranges[-1][1], zone, "T")
-    return Judgement(told, "bad", f"b2chat load {first} {end}, once the cause is mended", figures)
+    mend = f"b2chat load {first} {end}, once the cause is mended"
+    return Judgement(told, "bad", mend, figures, "\n".join(named))
 
 
 def judge_promise(

@@ -43,7 +43,17 @@ _BOOKS = (
         ),
     ),
     _Kept("error_logs", 90, sql.SQL("t.timestamp < %(before)s")),
-    _Kept("notifications", 30, sql.SQL("t.created_at < %(before)s")),
+    # What people were told of and what still lasts is rewritten when it is over.
+    _Kept(
+        "notifications",
+        30,
+        sql.SQL(
+            "t.created_at < %(before)s and not exists"
+            " (select from ops.incidents i where i.id = t.metadata ->> 'incident' and i.over_at is null)"
+        ),
+    ),
+    _Kept("ops.incidents", 90, sql.SQL("t.over_at < %(before)s")),
+    _Kept("ops.outbox", 30, sql.SQL("coalesce(t.sent_at, t.given_up_at) < %(before)s")),
     # A day is read again some hundred times: what became of the records of an hour stays, of its newest load.
     _Kept(
         "ops.ledger",

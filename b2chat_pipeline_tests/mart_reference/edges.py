@@ -225,13 +225,14 @@ _LOADS = """
     insert into ops.window_reads (endpoint, hour_start, sync_id, read_at, records)
     values ('/chats/export', '2025-03-13 05:00Z', 'edge', '2025-03-13 07:00Z', 0);
 """
-# Scorings by two models and two versions of a prompt: repeated, by the second and at one instant; of satisfaction that is
-# not known; of days of which only some chats were scored; of chats that are deleted, or open again.
+# Scorings by two models and two versions of a prompt: repeated, by the second and at one instant; of satisfaction that
+# is not known; of days of which only some chats were scored; of chats that are deleted, or open again.
 _SCORES = """
     insert into effectiveness_analysis (id, chat_id, user_id, effectiveness_score, response_time_score,
                                         resolution_score, customer_satisfaction, analysis_data, created_at)
     select 'edge ' || chat.number || judge.name || again.number, chat.id, (select min(id) from users),
-           case when chat.number % 4 = 0 then level.resolution else 0.6 * level.resolution + 0.4 * level.satisfaction end,
+           case when chat.number % 4 = 0 then level.resolution
+                else 0.6 * level.resolution + 0.4 * level.satisfaction end,
            50, level.resolution, case when chat.number % 4 > 0 then level.satisfaction end,
            jsonb_build_object('model', judge.model, 'prompt_version', judge.version, 'satisfaction_basis',
                               case when chat.number % 4 = 0 then 'none' else 'messages' end),
