@@ -45,7 +45,8 @@ STRAY = """
 """
 NEVER_COMPARED = {
     "departments": "b2chat_code parent_id path level is_leaf is_active last_sync_at created_at",
-    "agents": "is_active is_deleted deleted_at deletion_reason last_sync_at created_at updated_at read_at",
+    "agents": "is_active is_deleted deleted_at deletion_reason last_sync_at created_at updated_at read_at"
+    " department_read_at",
     "contacts": "is_deleted deleted_at deletion_reason last_sync_at read_at",
     "chats": "priority topic resolution_note last_sync_at sync_version read_at",
     "messages": "b2chat_message_id local_image_path local_file_path media_backed_up media_size media_mime_type"

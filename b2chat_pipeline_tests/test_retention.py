@@ -133,9 +133,8 @@ def test_the_job_removes_what_is_too_old_and_says_so(
     assert told["dropped"]
 
 
-def test_the_schedule_is_on_and_says_what_it_does_and_whose_it_is() -> None:
+def test_the_schedule_is_on_and_says_what_it_does() -> None:
     schedule = build_definitions({}).get_repository_def().get_schedule_def("retention")
 
     assert schedule.default_status is DefaultScheduleStatus.RUNNING
     assert "every night" in (schedule.description or "")
-    assert schedule.owners == ["team:data-engineering"]

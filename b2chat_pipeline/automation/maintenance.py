@@ -5,12 +5,10 @@ Not here: what is removed, and what stays however old it is (`warehouse/retentio
 """
 
 import os
-import warnings
 
 import dagster as dg
 
 from b2chat_pipeline.assets.shell import failing_in_one_sentence
-from b2chat_pipeline.assets.sides import OWNERS
 from b2chat_pipeline.resources import WarehouseResource, utc_now
 from b2chat_pipeline.settings import Account, read_raw_retention
 
@@ -73,14 +71,11 @@ def retention() -> None:
 
 def retention_schedule(account: Account) -> dg.ScheduleDefinition:
     """Runs the retention once a day; on from the first start."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", dg.BetaWarning)  # of the owners
-        return dg.ScheduleDefinition(
-            name=RETENTION,
-            job=retention,
-            cron_schedule=_CRON,
-            execution_timezone=account.zone.key,
-            default_status=dg.DefaultScheduleStatus.RUNNING,
-            description="Removes what is older than its retention, every night; docs/operations.md says what is kept.",
-            owners=OWNERS,
-        )
+    return dg.ScheduleDefinition(
+        name=RETENTION,
+        job=retention,
+        cron_schedule=_CRON,
+        execution_timezone=account.zone.key,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Removes what is older than its retention, every night; docs/operations.md says what is kept.",
+    )
