@@ -1,8 +1,8 @@
 """How long Dagster's own history is kept: events of runs, results of checks, and what runs printed.
 
 Runs are never deleted: with a run Dagster forgets that its partitions are materialized or have failed. Nor is the
-newest event of each kind that a partition of an asset has, from which their colours are worked out; assets without
-partitions keep all of theirs. Not here: ticks, which Dagster removes itself (`retention` in dagster.yaml).
+newest event of each kind that an asset, or a partition of one, has: from these their colours are worked out. Not here:
+ticks, which Dagster removes itself (`retention` in dagster.yaml).
 """
 
 from collections.abc import Collection
@@ -26,10 +26,15 @@ _OPEN_BACKFILLS = [BulkActionStatus.REQUESTED, BulkActionStatus.CANCELING, BulkA
 _EVENTS = sql.SQL("""
     t.timestamp < %(before)s and t.run_id <> all(%(unfinished)s)
     and (t.asset_key is null
-         or t.partition is not null and t.dagster_event_type = any(%(kinds)s)
-            and exists (select from event_logs newer
-                         where newer.asset_key = t.asset_key and newer.dagster_event_type = t.dagster_event_type
-                           and newer.partition = t.partition and newer.id > t.id offset 0))
+         or t.dagster_event_type = any(%(kinds)s) and case
+            when t.partition is null
+            then exists (select from event_logs newer
+                          where newer.asset_key = t.asset_key and newer.dagster_event_type = t.dagster_event_type
+                            and newer.partition is null and newer.id > t.id offset 0)
+            else exists (select from event_logs newer
+                          where newer.asset_key = t.asset_key and newer.dagster_event_type = t.dagster_event_type
+                            and newer.partition = t.partition and newer.id > t.id offset 0)
+            end)
 """)
 _KINDS = ["ASSET_MATERIALIZATION", "ASSET_MATERIALIZATION_PLANNED", "ASSET_FAILED_TO_MATERIALIZE"]
 _TAGS = sql.SQL("not exists (select from event_logs event where event.id = t.event_id offset 0)")
