@@ -13,7 +13,7 @@ from b2chat_pipeline.transform.target import Days, Target
 from b2chat_pipeline_tests.dagster_support import PROJECT
 from b2chat_pipeline_tests.metric_reference import Change, Chat, Message, Row
 
-CORE = ("counted_chats", "message_turns", "chat_metrics", "scoring_candidates")
+CORE = ("counted_chats", "message_turns", "chat_metrics")
 _MODELS = read_project(PROJECT / FOLDER)
 _METRICS = """
     with m as ({query})
@@ -81,9 +81,9 @@ def _store(cursor: Any, chat: Chat) -> None:  # noqa: ANN401 - a cursor of whate
 
 
 def build_core(connection: Connection, zone: str, days: Days | None = None) -> None:
-    """Build the core models: all days, or some."""
+    """Build the core models, all days or some, and the view that scoring reads of them."""
     target = Target(_MODELS, {"time_zone": zone})
-    for name in CORE:
+    for name in (*CORE, "scoring_candidates"):
         build(connection, target, _MODELS.models[name], days)
 
 
