@@ -38,8 +38,8 @@ _LATELY = timedelta(days=1)
 _DESCRIPTION = """Whether everything is well, as checks that are looked at every hour: start here.
 
 A check that fails says in one sentence what is wrong and, behind `mend`, what to do. **Warnings** mend themselves, or
-can wait; **errors** need somebody. `b2chat doctor` shows hours, requests and quarantine on a screen, beside the machine,
-the daemon and the schedules."""
+can wait; **errors** need somebody. `b2chat doctor` shows hours, requests and quarantine on a screen, beside the
+machine, the daemon and the schedules."""
 _SUBJECTS: Mapping[str, str] = {
     "newest_hour_of_chats": "The newest hour of chats, with their messages, agents and departments, was just loaded.",
     "newest_hour_of_contacts": "The newest hour of contacts was just loaded.",
