@@ -92,7 +92,8 @@ def _require_all(account: BenchAccount, dagster_url: str) -> None:
     with psycopg.connect(dagster_url) as connection:
         found = connection.execute(
             "select asset_key, count(distinct partition) from event_logs where partition < %s and dagster_event_type ="
-            " 'ASSET_MATERIALIZATION' and event like '%%dagster/partition_row_count%%' and asset_key = any(%s) group by 1",
+            " 'ASSET_MATERIALIZATION' and event like '%%dagster/partition_row_count%%' and asset_key = any(%s)"
+            " group by 1",
             [end, keys],
         ).fetchall()
     if dict(found) != dict.fromkeys(keys, 24 * account.days):
