@@ -15,6 +15,7 @@ from dagster._core.scheduler.instigation import InstigatorState
 
 from b2chat_pipeline.commands.backfill import SILENCE
 from b2chat_pipeline.commands.databases import open_warehouse
+from b2chat_pipeline.commands.existing import existing_instance
 from b2chat_pipeline.operations.doctor import (
     Finding,
     credentials_finding,
@@ -88,37 +89,16 @@ def _of_warehouse(environ: Mapping[str, str], storage: Storage, *, online: bool)
 
 
 def _of_dagster(environ: Mapping[str, str], storage: Storage) -> Iterator[Finding]:
-    """What Dagster knows. Its own library would make tables, and try for half a minute to reach a database."""
-    from b2chat_pipeline.commands.dev import adopt
-    from b2chat_pipeline.commands.project import dagster_environment
-    from b2chat_pipeline.instance import DATABASE
-    from b2chat_pipeline.warehouse.embedded import EmbeddedPostgres
-    from b2chat_pipeline.warehouse.location import warehouse_url
-
-    url = storage.dagster_database_url or EmbeddedPostgres(storage.data_dir).url(DATABASE)
-    if not has_tables(url):
-        yield Finding("Dagster", "bad", "its database does not answer, or has no tables", f"{_START}, which makes them")
-        return
-    adopt(dagster_environment(environ, dagster_url=url, warehouse_url=warehouse_url(storage)))
-    with dg.DagsterInstance.get() as instance:
-        yield _daemon(instance)
+    """What Dagster knows."""
+    with existing_instance(environ, storage) as instance:
+        if instance is None:
+            told = "its database does not answer, or has no tables"
+            yield Finding("Dagster", "bad", told, f"{_START}, which makes them")
+            return
         repository = _repository()
+        yield _daemon(instance)
         yield from _automation(instance, repository)
         yield from _hours(instance, repository)
-
-
-def has_tables(url: str) -> bool:
-    """Whether Dagster's database answers, and has its tables."""
-    import psycopg
-
-    from b2chat_pipeline.warehouse.address import psycopg_url
-
-    try:
-        with psycopg.connect(psycopg_url(url), application_name="b2chat doctor") as connection:
-            row = connection.execute("select to_regclass('daemon_heartbeats') is not null").fetchone()
-    except psycopg.OperationalError:
-        return False
-    return row is not None and bool(row[0])
 
 
 def _repository() -> dg.RepositoryDefinition:

@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 import click
 
 from b2chat_pipeline.commands.databases import connected_warehouse
+from b2chat_pipeline.commands.existing import existing_instance
 from b2chat_pipeline.settings import Storage, read_raw_retention
-from b2chat_pipeline.warehouse.location import warehouse_place, warehouse_url
+from b2chat_pipeline.warehouse.location import warehouse_place
 
 
 def retain(environ: Mapping[str, str], *, dry_run: bool) -> None:
@@ -46,23 +47,11 @@ def retain(environ: Mapping[str, str], *, dry_run: bool) -> None:
 def _retain_events(
     environ: Mapping[str, str], storage: Storage, *, now: datetime, dry_run: bool
 ) -> dict[str, int] | None:
-    """None where there is nothing to look into; Dagster's own library would make the tables."""
-    from b2chat_pipeline.commands.dev import adopt
-    from b2chat_pipeline.commands.doctor import has_tables
-    from b2chat_pipeline.commands.project import dagster_environment
-    from b2chat_pipeline.instance import DATABASE
-    from b2chat_pipeline.warehouse.embedded import EmbeddedPostgres
-
-    url = storage.dagster_database_url or EmbeddedPostgres(storage.data_dir).url(DATABASE)
-    if not has_tables(url):
-        return None
-    import dagster as dg
-
+    """None where there is nothing to look into."""
     from b2chat_pipeline.event_retention import retain_events
 
-    adopt(dagster_environment(environ, dagster_url=url, warehouse_url=warehouse_url(storage)))
-    with dg.DagsterInstance.get() as instance:
-        return retain_events(instance, now=now, dry_run=dry_run)
+    with existing_instance(environ, storage) as instance:
+        return None if instance is None else retain_events(instance, now=now, dry_run=dry_run)
 
 
 def _print(removed: Mapping[str, int]) -> None:

@@ -12,6 +12,8 @@ from datetime import datetime, timedelta
 # does not answer, or it refuses. One that answers something else than it should is not down.
 SILENT = frozenset({"TransientError", "RateLimitedError", "RequestTimeout", "PermanentError", "NotFoundError"})
 REFUSING = frozenset({"AuthenticationError", "ForbiddenError"})
+# Such an error comes after an answer.
+_ANSWERED = frozenset({"ContractError", "IncompleteListError", "InvalidRequestError", "LoadError", "LedgerError"})
 # Between a sync in vain and the next one: as long as the source has been down, within these.
 SHORTEST_PAUSE = timedelta(minutes=5)
 LONGEST_PAUSE = timedelta(hours=1)
@@ -56,7 +58,3 @@ def outage(ends: Iterable[SyncEnd]) -> Outage | None:
         elif it.status == "success" or it.code in _ANSWERED:
             break
     return Outage(failed[-1], failed[0]) if failed else None
-
-
-# Such an error comes after an answer.
-_ANSWERED = frozenset({"ContractError", "IncompleteListError", "InvalidRequestError", "LoadError", "LedgerError"})
