@@ -20,23 +20,27 @@ pytestmark = pytest.mark.any_postgres
 
 ZONE = ZoneInfo("America/Bogota")
 # Dagster's own clock is the real one.
-THIS_HOUR = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
-FIRST_DAY = THIS_HOUR.astimezone(ZONE).date() - timedelta(days=1)
+FIRST_DAY = datetime.now(ZONE).date() - timedelta(days=1)
 WORLD = World(first_day=FIRST_DAY, zone=ZONE, chats_per_day=12, messages_per_chat=1, contacts=10)
 
 
 @pytest.fixture
 def pipeline(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipeline]:
-    with running_pipeline(database_url, monkeypatch, world=WORLD, now=THIS_HOUR) as running:
+    with running_pipeline(database_url, monkeypatch, world=WORLD, now=this_hour()) as running:
         monkeypatch.setenv("B2CHAT_START_DATE", FIRST_DAY.isoformat())
         with psycopg.connect(database_url) as connection:
             ensure_weekly_partitions(connection, now=datetime.now(UTC))
         yield running
 
 
+def this_hour() -> datetime:
+    """The beginning of the hour that runs; one may end between two tests."""
+    return datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+
+
 def key(hours_ago: int) -> str:
     """The partition of the hour that began so many hours before this one."""
-    return f"{(THIS_HOUR - timedelta(hours=hours_ago)).astimezone(ZONE):%Y-%m-%d-%H:00}"
+    return f"{(this_hour() - timedelta(hours=hours_ago)).astimezone(ZONE):%Y-%m-%d-%H:00}"
 
 
 def load(pipeline: Pipeline, oldest: int, newest: int) -> bool:
