@@ -1,10 +1,12 @@
 """Runs the `b2chat` command and Dagster's own as a user would, away from this project's folder and settings."""
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +14,15 @@ from typing import IO
 
 import psutil
 import psycopg
+import pytest
+from dagster._core.remote_origin import (
+    RegisteredCodeLocationOrigin,
+    RemoteInstigatorOrigin,
+    RemoteRepositoryOrigin,
+)
 
-from b2chat_pipeline_tests.dagster_support import PROJECT
+from b2chat_pipeline.cli import main
+from b2chat_pipeline_tests.dagster_support import PROJECT, account_environment
 
 SCRIPTS = Path(sys.executable).parent
 
@@ -25,6 +34,11 @@ class Said:
     status: int
     output: str
     errors: str
+
+
+# Runs `b2chat` with some arguments, and with settings by name.
+Command = Callable[..., Said]
+GOOD = account_environment("http://127.0.0.1:1", "postgresql://u@127.0.0.1:1/d")
 
 
 @dataclass(frozen=True)
@@ -112,6 +126,36 @@ def home_in(folder: Path) -> Iterator[Home]:
         home.clear()
 
 
+@contextmanager
+def in_this_process(
+    home: Home, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Iterator[Command]:
+    """Runs the command in this process, with all settings good but for those that a test gives (None: not set).
+
+    A process of its own would take longer to start than most commands take.
+    """
+    before, handlers = dict(os.environ), {it: signal.getsignal(it) for it in (signal.SIGINT, signal.SIGTERM)}
+    monkeypatch.chdir(home.folder)
+
+    def run(*arguments: str, **settings: str | None) -> Said:
+        wanted = {**home.environment(GOOD), "DAGSTER_HOME": str(home.folder), **settings}
+        os.environ.clear()
+        os.environ.update({name: value for name, value in wanted.items() if value is not None})
+        monkeypatch.setattr(sys, "argv", ["b2chat", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = capfd.readouterr()
+        return Said(int(ended.value.code or 0), captured.out, captured.err)
+
+    try:
+        yield run
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
 def wait_for_line(stream: IO[str] | None, beginning: str) -> str:
     """The first line of a stream that begins with a text; fails where the stream ends before."""
     assert stream is not None
@@ -127,6 +171,12 @@ def wait_for_file(path: Path, *, seconds: float = 60) -> None:
     while not path.exists():
         assert time.monotonic() < deadline, path
         time.sleep(0.05)
+
+
+def instigator(name: str) -> RemoteInstigatorOrigin:
+    """A schedule or sensor of the project, as a daemon knows it."""
+    location = RegisteredCodeLocationOrigin("b2chat_pipeline")
+    return RemoteInstigatorOrigin(RemoteRepositoryOrigin(location, "__repository__"), name)
 
 
 def wait_for_daemon(dagster_url: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from b2chat_pipeline_tests.analyst_support import Account, built_account
+from b2chat_pipeline_tests.command_support import Command, Home, home_in, in_this_process
 from b2chat_pipeline_tests.postgres import PostgresServer, roomy_memory, session_server
 from b2chat_pipeline_tests.scoring_support import Bench, running_bench
 
@@ -84,3 +85,17 @@ def server_directory() -> Iterator[Path]:
     """An empty directory with a short path that a server may put its data below."""
     with tempfile.TemporaryDirectory(prefix="b2chat-", dir=roomy_memory()) as directory:
         yield Path(directory)
+
+
+@pytest.fixture
+def home(server_directory: Path) -> Iterator[Home]:
+    """A user's folder, in which nothing was done yet."""
+    with home_in(server_directory) as home:
+        yield home
+
+
+@pytest.fixture
+def b2chat(home: Home, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Command]:
+    """The command, run in this process as that user would run it."""
+    with in_this_process(home, monkeypatch, capfd) as command:
+        yield command

@@ -2,18 +2,19 @@
 
 import signal
 import time
-from collections.abc import Iterator
 from datetime import date
-from pathlib import Path
 
+import dagster as dg
 import psycopg
 import pytest
+from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, InstigatorType
 
 from b2chat_pipeline.assets.sides import ASSETS
+from b2chat_pipeline.automation.models import CHANGED_DAYS
 from b2chat_pipeline.commands.ports import free_port
 from b2chat_pipeline.simulator import Clock, Simulator
 from b2chat_pipeline.simulator.expectation import Expectation, expected
-from b2chat_pipeline_tests.command_support import Home, home_in, wait_for_daemon, wait_for_line, wait_until_none
+from b2chat_pipeline_tests.command_support import Home, instigator, wait_for_daemon, wait_for_line, wait_until_none
 from b2chat_pipeline_tests.dagster_support import BUSY_WORLD, FIRST_DAY, NOW, account_environment
 
 pytestmark = pytest.mark.any_postgres
@@ -21,19 +22,23 @@ pytestmark = pytest.mark.any_postgres
 LAST_DAY = date(2025, 3, 5)
 
 
-@pytest.fixture
-def home(server_directory: Path) -> Iterator[Home]:
-    with home_in(server_directory) as home:
-        yield home
-
-
 def test_a_range_is_handed_to_the_daemon_and_without_one_is_loaded_in_process(
-    home: Home, database_url: str, empty_database_url: str
+    home: Home, database_url: str, empty_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A plain postgresql:// address, under which Dagster's storage must still use the driver it can work with.
     assert empty_database_url.startswith("postgresql://")
     with Simulator(BUSY_WORLD, clock=Clock(NOW)) as simulator:
-        settings = account_environment(simulator.url, database_url) | {"DAGSTER_DATABASE_URL": empty_database_url}
+        settings = account_environment(simulator.url, database_url) | {
+            "DAGSTER_DATABASE_URL": empty_database_url,
+            "DAGSTER_HOME": str(home.folder),
+        }
+        for name in ("DAGSTER_DATABASE_URL", "DAGSTER_HOME"):
+            monkeypatch.setenv(name, settings[name])
+        with dg.DagsterInstance.get() as instance:
+            # Building all models meanwhile takes longer than the load, and is not what this is about.
+            instance.add_instigator_state(
+                InstigatorState(instigator(CHANGED_DAYS), InstigatorType.SENSOR, InstigatorStatus.STOPPED)
+            )
         load = ["b2chat", "load", "2025-03-03", "2025-03-06"]
         with home.running(["b2chat", "dev", "--port", str(free_port())], settings) as dev:
             wait_for_line(dev.stdout, "Dagster is at ")

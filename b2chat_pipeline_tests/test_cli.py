@@ -4,10 +4,8 @@ import os
 import re
 import signal
 import socket
-import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
@@ -18,50 +16,26 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from b2chat_pipeline.cli import main
 from b2chat_pipeline.commands.load import hours_between
 from b2chat_pipeline.commands.ports import free_port
 from b2chat_pipeline.settings import Account, read_storage
 from b2chat_pipeline.simulator import Clock, Simulator
 from b2chat_pipeline.warehouse.connection import REVISION
 from b2chat_pipeline.warehouse.location import warehouse_place
-from b2chat_pipeline_tests.command_support import Home, Said, home_in, wait_for_file, wait_for_line, wait_until_none
+from b2chat_pipeline_tests.command_support import (
+    GOOD,
+    Command,
+    Home,
+    Said,
+    wait_for_file,
+    wait_for_line,
+    wait_until_none,
+)
 from b2chat_pipeline_tests.dagster_support import ADMIN, BUSY_WORLD, NOW, PROJECT, account_environment
 
-Command = Callable[..., Said]
-GOOD = account_environment("http://127.0.0.1:1", "postgresql://u@127.0.0.1:1/d")
 SECRET = "hunter2-very-secret"
 LOAD = ("load", "2025-03-03", "2025-03-04")
 DEV = ("dev", "--port", str(free_port()))
-
-
-@pytest.fixture
-def home(server_directory: Path) -> Iterator[Home]:
-    with home_in(server_directory) as home:
-        yield home
-
-
-@pytest.fixture
-def b2chat(home: Home, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Command]:
-    """Runs the command in this process, with all settings good but for those that a test gives (None: not set)."""
-    before, handlers = dict(os.environ), {it: signal.getsignal(it) for it in (signal.SIGINT, signal.SIGTERM)}
-    monkeypatch.chdir(home.folder)
-
-    def run(*arguments: str, **settings: str | None) -> Said:
-        wanted = {**home.environment(GOOD), "DAGSTER_HOME": str(home.folder), **settings}
-        os.environ.clear()
-        os.environ.update({name: value for name, value in wanted.items() if value is not None})
-        monkeypatch.setattr(sys, "argv", ["b2chat", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        captured = capfd.readouterr()
-        return Said(int(ended.value.code or 0), captured.out, captured.err)
-
-    yield run
-    os.environ.clear()
-    os.environ.update(before)
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
 
 
 COMMANDS: list[tuple[str, ...]] = [
@@ -361,22 +335,6 @@ def test_a_simulated_api_answers_until_it_is_interrupted(home: Home) -> None:
 IDLE = {**GOOD, "B2CHAT_DATABASE_URL": "", "B2CHAT_START_DATE": "2999-01-01"}
 
 
-def test_dev_stops_everything_that_it_started(home: Home) -> None:
-    port = free_port()
-
-    with home.running(["b2chat", "dev", "--port", str(port)], IDLE) as process:
-        wait_for_line(process.stdout, f"Dagster is at http://127.0.0.1:{port};")
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/server_info", timeout=5) as answer:
-            assert answer.status == 200
-        assert wait_for_line(process.stdout, f"Tables and books: psql 'postgresql://postgres@/b2chat?host={home.data}")
-        assert len(home.processes()) > 4
-        process.send_signal(signal.SIGINT)
-
-        assert process.wait(60) == 0
-        assert wait_for_line(process.stdout, "Stopped.")
-        wait_until_none(home)
-
-
 def test_dev_that_is_terminated_while_it_starts_leaves_nothing_behind(home: Home) -> None:
     with home.running(["b2chat", "dev", "--port", str(free_port())], IDLE) as process:
         wait_for_file(home.data / "logs" / "daemon.log")
@@ -386,8 +344,9 @@ def test_dev_that_is_terminated_while_it_starts_leaves_nothing_behind(home: Home
         wait_until_none(home)
 
 
-def test_dev_whose_embedded_database_dies_ends_with_one_sentence_and_starts_again(home: Home) -> None:
-    dev = ["b2chat", "dev", "--port", str(free_port())]
+def test_dev_whose_database_dies_says_so_starts_again_and_stops_everything_that_it_started(home: Home) -> None:
+    port = free_port()
+    dev = ["b2chat", "dev", "--port", str(port)]
     with home.running(dev, IDLE) as process:
         wait_for_line(process.stdout, "Dagster is at ")
         postmaster = int((home.data / "postgres" / "data" / "postmaster.pid").read_text().splitlines()[0])
@@ -399,6 +358,13 @@ def test_dev_whose_embedded_database_dies_ends_with_one_sentence_and_starts_agai
     assert re.fullmatch(r"b2chat: the embedded PostgreSQL ended by itself: [^\n]*start this again\.\n", said), said
 
     with home.running(dev, IDLE) as process:
-        wait_for_line(process.stdout, "Dagster is at ")
-        process.send_signal(signal.SIGTERM)
+        wait_for_line(process.stdout, f"Dagster is at http://127.0.0.1:{port};")
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/server_info", timeout=5) as answer:
+            assert answer.status == 200
+        assert wait_for_line(process.stdout, f"Tables and books: psql 'postgresql://postgres@/b2chat?host={home.data}")
+        assert len(home.processes()) > 4
+        process.send_signal(signal.SIGINT)
+
         assert process.wait(60) == 0
+        assert wait_for_line(process.stdout, "Stopped.")
+        wait_until_none(home)

@@ -14,8 +14,8 @@ from b2chat_pipeline.operations.configuration import ConfigurationError, parse, 
 from b2chat_pipeline.warehouse.accounts import SYSTEM_USER, ensure_users
 from b2chat_pipeline.warehouse.connection import connect
 from b2chat_pipeline.windows import AccountClock
-from b2chat_pipeline_tests.command_support import home_in
-from b2chat_pipeline_tests.dagster_support import PROJECT, account_environment
+from b2chat_pipeline_tests.command_support import Command
+from b2chat_pipeline_tests.dagster_support import PROJECT
 
 pytestmark = pytest.mark.any_postgres
 
@@ -289,13 +289,11 @@ def test_applying_again_moves_the_horizon(warehouse: Connection) -> None:
     ]
 
 
-def test_the_commands_apply_and_show(database_url: str, server_directory: Path) -> None:
-    settings = account_environment("http://127.0.0.1:1", database_url)
-    settings |= {"DAGSTER_DATABASE_URL": database_url, "PYTHONPATH": str(PROJECT)}
+def test_the_commands_apply_and_show(b2chat: Command, database_url: str) -> None:
+    settings = {"B2CHAT_DATABASE_URL": database_url, "DAGSTER_DATABASE_URL": database_url}
     settings |= {"B2CHAT_CONFIG": str(EXAMPLE), "B2CHAT_ADMIN_EMAILS": "ana@example.test"}
-    with home_in(server_directory) as home:
-        told = home.run(["b2chat", "config", "apply", "--user", "ana@example.test"], settings)
-        shown = home.run(["b2chat", "config", "show"], settings)
+    told = b2chat("config", "apply", "--user", "ana@example.test", **settings)
+    shown = b2chat("config", "show", **settings)
 
     assert (told.status, shown.status) == (0, 0), (told, shown)
     assert "calendar default: from 2024-01-01 on." in told.output

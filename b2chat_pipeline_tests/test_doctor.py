@@ -5,7 +5,6 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -19,18 +18,12 @@ from b2chat_pipeline.operations.doctor import warehouse_findings
 from b2chat_pipeline.settings import read_storage
 from b2chat_pipeline.simulator import Clock, Simulator
 from b2chat_pipeline.warehouse.connection import connect
-from b2chat_pipeline_tests.command_support import Home, Said, home_in
+from b2chat_pipeline_tests.command_support import Home, Said
 from b2chat_pipeline_tests.dagster_support import BUSY_WORLD, NOW, account_environment
 
 pytestmark = pytest.mark.any_postgres
 
 ZONE = ZoneInfo("America/Bogota")
-
-
-@pytest.fixture
-def home(server_directory: Path) -> Iterator[Home]:
-    with home_in(server_directory) as home:
-        yield home
 
 
 @pytest.fixture

@@ -1,16 +1,13 @@
 """The `b2chat quarantine` command: counts without personal data, one record on request, trying again."""
 
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
 from b2chat_pipeline.warehouse.connection import connect
 from b2chat_pipeline.warehouse.ledger import Rejected, put_aside
-from b2chat_pipeline_tests.command_support import Home, Said, home_in
-from b2chat_pipeline_tests.dagster_support import PROJECT, account_environment
+from b2chat_pipeline_tests.command_support import Command, Said
 
 pytestmark = pytest.mark.any_postgres
 
@@ -20,18 +17,10 @@ GOOD = '{"chat_id": "chat-1", "created_at": "2025-03-03 09:10:00", "alias": "Ana
 BAD = '{"chat_id": "chat-2", "created_at": "2025-03-03 09:10:00", "alias": 7}'
 
 
-@pytest.fixture
-def home(server_directory: Path) -> Iterator[Home]:
-    with home_in(server_directory) as home:
-        yield home
-
-
-def test_what_was_put_aside_is_listed_shown_and_tried_again(home: Home, database_url: str) -> None:
-    settings = account_environment("http://127.0.0.1:1", database_url)
-    settings |= {"DAGSTER_DATABASE_URL": database_url, "PYTHONPATH": str(PROJECT)}
-
-    def b2chat(*arguments: str) -> Said:
-        return home.run(["b2chat", "quarantine", *arguments], settings)
+def test_what_was_put_aside_is_listed_shown_and_tried_again(b2chat: Command, database_url: str) -> None:
+    def quarantine(*arguments: str) -> Said:
+        urls = {"B2CHAT_DATABASE_URL": database_url, "DAGSTER_DATABASE_URL": database_url}
+        return b2chat("quarantine", *arguments, **urls)
 
     with connect(database_url, purpose="prepare") as connection:
         for key, raw in (("chat-1", GOOD), ("chat-2", BAD)):
@@ -39,10 +28,10 @@ def test_what_was_put_aside_is_listed_shown_and_tried_again(home: Home, database
             put_aside(connection, "a sync", [odd], now=READ_AT)
         (newest,) = connection.execute("select max(id) from ops.quarantine").fetchone() or ("",)
 
-    nothing = b2chat("replay", "--entity", "agents")
-    listed, shown = b2chat("list"), b2chat("show", newest)
-    replayed, again = b2chat("replay"), b2chat("replay")
-    absent = b2chat("show", "nothing")
+    nothing = quarantine("replay", "--entity", "agents")
+    listed, shown = quarantine("list"), quarantine("show", newest)
+    replayed, again = quarantine("replay"), quarantine("replay")
+    absent = quarantine("show", "nothing")
 
     assert listed.status == shown.status == replayed.status == again.status == 0, (listed, shown, replayed, again)
     assert re.fullmatch(r"The quarantine holds no open record in database \S+ at \S+\n", nothing.output)

@@ -123,21 +123,18 @@ def test_every_command_of_the_readme_is_one_that_the_tests_below_run() -> None:
     }
 
 
-def test_make_demo_serves_the_ui_with_data_until_it_is_interrupted(clone: Path) -> None:
+def test_make_demo_serves_the_ui_until_it_is_interrupted_and_with_exit_ends_by_itself(clone: Path) -> None:
+    # The port is ours: that of the documented command may be in use.
     port = free_port()
 
     with served(clone, "make demo", port, ARGS=f"--days 1 --port {port}") as printed:
         pass
+    interrupted = printed.read_text()
+    again = run(clone, f'make demo ARGS="--days 2 --exit --port {port}"')
 
-    assert "hours of an invented account" in printed.read_text()
-    assert nothing_runs_in(clone)
-
-
-def test_make_demo_with_exit_ends_by_itself(clone: Path) -> None:
-    # The port is ours: that of the documented command may be in use.
-    printed = run(clone, f'make demo ARGS="--days 2 --exit --port {free_port()}"')
-
-    assert "Stopped." in printed
+    assert "hours of an invented account" in interrupted
+    assert "hours of an invented account" in again
+    assert "Stopped." in again
     assert nothing_runs_in(clone)
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -21,8 +20,8 @@ from b2chat_pipeline.warehouse.connection import WarehouseStoppedError, connect
 from b2chat_pipeline.warehouse.side_schema import SIDE, ReplayRunningError, hold_side_schema
 from b2chat_pipeline.warehouse.write import lock_day
 from b2chat_pipeline.windows import AccountClock, Window
-from b2chat_pipeline_tests.command_support import Home, home_in
-from b2chat_pipeline_tests.dagster_support import PROJECT, account_environment
+from b2chat_pipeline_tests.command_support import Command
+from b2chat_pipeline_tests.dagster_support import account_environment
 from b2chat_pipeline_tests.loading_support import (
     Pipeline,
     all_loaded,
@@ -408,20 +407,13 @@ def test_every_column_is_compared_or_known_never_to_be(database_url: str) -> Non
     assert left_out == {table: set(columns.split()) for table, columns in NEVER_COMPARED.items()}
 
 
-@pytest.fixture
-def home(server_directory: Path) -> Iterator[Home]:
-    with home_in(server_directory) as home:
-        yield home
+def test_the_command_says_what_it_compared_and_what_differs(loaded: Pipeline, b2chat: Command) -> None:
+    urls = {"B2CHAT_DATABASE_URL": loaded.url, "DAGSTER_DATABASE_URL": loaded.url}
 
-
-def test_the_command_says_what_it_compared_and_what_differs(loaded: Pipeline, home: Home) -> None:
-    settings = account_environment("http://127.0.0.1:1", loaded.url)
-    settings |= {"DAGSTER_DATABASE_URL": loaded.url, "PYTHONPATH": str(PROJECT)}
-
-    equal = home.run(["b2chat", "replay", "2025-03-03", "2025-03-07"], settings)
+    equal = b2chat("replay", "2025-03-03", "2025-03-07", **urls)
     (chat,) = ids(loaded, "update chats set alias = 'Ana Invented' where id = (select min(id) from chats) returning id")
-    differing = home.run(["b2chat", "replay", "2025-03-03", "2025-03-04T00:00"], settings)
-    refused = home.run(["b2chat", "replay", "2025-03-03", "2025-03-08"], settings)
+    differing = b2chat("replay", "2025-03-03", "2025-03-04T00:00", **urls)
+    refused = b2chat("replay", "2025-03-03", "2025-03-08", **urls)
 
     assert equal.status == 0, equal
     assert "96 hours rebuilt from 2 reads" in equal.output

@@ -1,19 +1,12 @@
 """A chat that changed at the source, from the tick of a real daemon's schedule to the row in the table."""
 
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import dagster as dg
 import psycopg
 import pytest
-from dagster._core.remote_origin import (
-    RegisteredCodeLocationOrigin,
-    RemoteInstigatorOrigin,
-    RemoteRepositoryOrigin,
-)
 from dagster._core.scheduler.instigation import (
     InstigatorState,
     InstigatorStatus,
@@ -26,7 +19,7 @@ from b2chat_pipeline.policy import REREAD_TICK
 from b2chat_pipeline.simulator import Clock, Simulator, World, mutated_records
 from b2chat_pipeline.simulator.expectation import expected
 from b2chat_pipeline.windows import AccountClock
-from b2chat_pipeline_tests.command_support import Home, home_in
+from b2chat_pipeline_tests.command_support import Home, instigator
 from b2chat_pipeline_tests.dagster_support import account_environment
 from b2chat_pipeline_tests.loading_support import Pipeline, hours_between
 
@@ -35,12 +28,6 @@ pytestmark = pytest.mark.any_postgres
 CLOCK = AccountClock(ZoneInfo("America/Bogota"))
 # Longer than any promise of a day so young.
 UNREAD = timedelta(hours=4)
-
-
-@pytest.fixture
-def home(server_directory: Path) -> Iterator[Home]:
-    with home_in(server_directory) as home:
-        yield home
 
 
 def test_a_chat_that_changed_at_the_source_is_brought_up_to_date_by_the_daemons_schedule(
@@ -87,10 +74,8 @@ def _on_since(start: datetime) -> InstigatorState:
     """The state of the schedule of re-reads as a daemon that was started then has left it: one tick is to be made up
     for.
     """
-    location = RegisteredCodeLocationOrigin("b2chat_pipeline")
-    origin = RemoteInstigatorOrigin(RemoteRepositoryOrigin(location, "__repository__"), "rereads")
     data = ScheduleInstigatorData("*/20 * * * *", start.timestamp())
-    return InstigatorState(origin, InstigatorType.SCHEDULE, InstigatorStatus.DECLARED_IN_CODE, data)
+    return InstigatorState(instigator("rereads"), InstigatorType.SCHEDULE, InstigatorStatus.DECLARED_IN_CODE, data)
 
 
 def _finished_run(instance: dg.DagsterInstance, *, seconds: float = 90) -> dg.DagsterRun:
