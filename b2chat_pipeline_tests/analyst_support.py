@@ -64,16 +64,19 @@ class Account:
 def built_account(server: PostgresServer) -> Iterator[Account]:
     """The account in a database of its own."""
     target = Target(read_project(models_folder()), {"time_zone": BOGOTA.key})
-    with server.database(migrated=True) as url:
-        with running_pipeline(url, WORLD, now=NOW) as pipeline:
-            assert all_loaded(pipeline.load_account(FIRST, LAST))
-            pipeline.simulator.clock.advance(timedelta(days=4))
-            hours = hours_between(pipeline.clock, FIRST, LAST, until=pipeline.simulator.clock.now())
-            assert all_loaded([pipeline.load(CHATS, hours)])
-        with connect(url, purpose="compare") as connection:
-            connection.execute(CONFIGURED)
-            # Before anything is built: what is made later has to be readable too.
-            grant_access(connection)
-            outcomes = run(connection, target, list(target.project.models), None)
-            assert [(it.model.name, it.problem) for it in outcomes if not it.stands] == []
+    with server.copy_of_prepared("built_account", lambda url: _build(url, target)) as url:
         yield Account(url, target)
+
+
+def _build(url: str, target: Target) -> None:
+    with running_pipeline(url, WORLD, now=NOW) as pipeline:
+        assert all_loaded(pipeline.load_account(FIRST, LAST))
+        pipeline.simulator.clock.advance(timedelta(days=4))
+        hours = hours_between(pipeline.clock, FIRST, LAST, until=pipeline.simulator.clock.now())
+        assert all_loaded([pipeline.load(CHATS, hours)])
+    with connect(url, purpose="compare") as connection:
+        connection.execute(CONFIGURED)
+        # Before anything is built: what is made later has to be readable too.
+        grant_access(connection)
+        outcomes = run(connection, target, list(target.project.models), None)
+        assert [(it.model.name, it.problem) for it in outcomes if not it.stands] == []

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -101,12 +101,22 @@ class PostgresServer:
 
     def ensure_template(self) -> None:
         """Migrates the database that the others are copied from, once for all workers."""
+        self._ensure(_TEMPLATE, None, migrate)
+
+    @contextmanager
+    def copy_of_prepared(self, name: str, prepare: Callable[[str], None]) -> Iterator[str]:
+        """The address of a copy of a migrated database in which something was prepared, once for all workers."""
+        self._ensure(name, _TEMPLATE, prepare)
+        with self.copy_of(self.url(name)) as url:
+            yield url
+
+    def _ensure(self, name: str, template: str | None, prepare: Callable[[str], None]) -> None:
         self._connection.execute("select pg_advisory_lock(1)")
-        if not self._connection.execute("select 1 from pg_database where datname = %s", [_TEMPLATE]).fetchone():
+        if not self._connection.execute("select 1 from pg_database where datname = %s", [name]).fetchone():
             self._execute("drop database if exists {}", "unfinished")
-            self._execute("create database {}", "unfinished")
-            migrate(self.url("unfinished"))
-            self._execute("alter database {} rename to {}", "unfinished", _TEMPLATE)
+            self._execute("create database {} template {}", "unfinished", template or "template1")
+            prepare(self.url("unfinished"))
+            self._execute("alter database {} rename to {}", "unfinished", name)
         self._connection.execute("select pg_advisory_unlock(1)")
 
     def _execute(self, statement: LiteralString, *names: str) -> None:
