@@ -12,7 +12,10 @@ import psycopg
 import pytest
 from psycopg import Connection
 
+from b2chat_pipeline.analysis.ledger import CapReachedError
+from b2chat_pipeline.analysis.notices import notify_cap
 from b2chat_pipeline.operations.channels import Delivery, channel_name, deliver
+from b2chat_pipeline.operations.troubles import watch
 from b2chat_pipeline.policy.troubles import CHANNEL_PAUSE, WATCHED, Failure, Trouble, cause_of
 from b2chat_pipeline.warehouse.accounts import SYSTEM_USER, ensure_users
 from b2chat_pipeline.warehouse.connection import connect
@@ -193,3 +196,15 @@ def test_no_part_of_an_address_is_logged_or_stored(
     ((stored,),) = connection.execute("select string_agg(outbox::text, '') from ops.outbox outbox").fetchall()
     assert len(hook.told) == 1
     assert SECRET not in caplog.text + stored
+
+
+def test_what_no_incident_tells_reaches_the_channels_too_each_once(connection: Connection, hook: Hook) -> None:
+    reached = CapReachedError("Scoring stopped: 5 of 5 USD of today are spent.", cap="per day", day=NOW.date())
+    environ = {"B2CHAT_NOTIFY_URLS": hook.url, "B2CHAT_TIMEZONE": "America/Bogota"}
+    notify_cap(connection, SYSTEM_USER, reached, NOW)
+    for minutes in range(2):
+        at = NOW + timedelta(minutes=minutes)
+        watch(connection, environ, lambda _since, _told: [], [], now=at)
+        go(connection, hook.url, at=at)
+
+    assert [(it["type"], it["title"]) for it in hook.told] == [("warning", "Scoring stopped at its cap")]

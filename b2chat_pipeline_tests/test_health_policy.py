@@ -1,5 +1,6 @@
 """What counts as trouble, as tables: pure decisions."""
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -49,10 +50,10 @@ def test_an_account_that_was_never_loaded_is_no_trouble_that_needs_somebody() ->
     assert (judged.trouble, "b2chat load" in judged.mend) == ("note", True)
 
 
-def judged_hours(*, failed: list[datetime]) -> Judgement:
+def judged_hours(*, failed: list[datetime], given_up: Sequence[datetime] = ()) -> Judgement:
     over = hours_ago(*range(200, 0, -1))
     side = SideHours(over, loaded=set(over) - set(failed), failed=set(failed))
-    return judge_hours(side, now=NOW, zone=ZONE)
+    return judge_hours(side, given_up=given_up, now=NOW, zone=ZONE)
 
 
 def test_hours_that_failed_are_listed_as_stretches_of_the_account_s_own_time() -> None:
@@ -62,14 +63,32 @@ def test_hours_that_failed_are_listed_as_stretches_of_the_account_s_own_time() -
         "3 failed or are missing: 2025-03-09 07:00 to 2025-03-09 09:00, 2025-03-10 08:00 to 2025-03-10 09:00"
     )
     assert (judged.trouble, judged.mend) == ("note", "nothing: the sensor gaps has them loaded")
-    assert judged.figures == {"loaded_hours": 197, "failed_or_missing_hours": 3}
+    assert judged.figures == {"loaded_hours": 197, "failed_or_missing_hours": 3, "given_up_hours": 0}
 
 
 def test_hours_that_failed_days_ago_are_left_to_a_person_who_is_told_the_command() -> None:
     judged = judged_hours(failed=hours_ago(73, 5))
 
     assert judged.trouble == "bad"
-    assert judged.mend == "b2chat load 2025-03-07T12:00 2025-03-10T09:00, once the cause is mended"
+    assert judged.mend == (
+        "b2chat load 2025-03-07T12:00 2025-03-07T13:00, b2chat load 2025-03-10T08:00 2025-03-10T09:00,"
+        " once the cause is mended"
+    )
+
+
+def test_hours_that_the_sweeper_gave_up_are_told_at_once_with_the_command_that_loads_them() -> None:
+    judged = judged_hours(failed=hours_ago(40, 39, 5), given_up=hours_ago(40, 39))
+
+    assert judged.trouble == "bad"
+    assert judged.told.startswith("2 hours were tried eight times and given up; of all, 3 failed or are missing: ")
+    assert judged.mend == "b2chat load 2025-03-08T21:00 2025-03-08T23:00, once the cause is mended"
+    assert judged.figures["given_up_hours"] == 2
+
+
+def test_many_stretches_are_loaded_by_one_command() -> None:
+    judged = judged_hours(failed=hours_ago(100, 98, 96, 94))
+
+    assert judged.mend == "b2chat load 2025-03-06T09:00 2025-03-06T16:00, once the cause is mended"
 
 
 def test_more_stretches_than_a_sentence_holds_are_counted() -> None:

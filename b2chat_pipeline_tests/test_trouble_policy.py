@@ -1,5 +1,6 @@
 """What is told of failures: which have one cause, when it begins, how it is counted, when it is over."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 
@@ -9,6 +10,7 @@ from b2chat_pipeline.policy.troubles import (
     CHANNEL_PAUSE,
     DIED,
     LONGEST_CHANNEL_PAUSE,
+    UNWELL,
     Changes,
     Failure,
     Incident,
@@ -51,6 +53,8 @@ def told(key: str, *, since: int, times: int, last: int) -> Incident:
         ("IncompleteListError", "answers chats"),
         ("LoadError", "rows chats"),
         ("LedgerError", "rows chats"),
+        (UNWELL["error"], "health chats"),
+        (UNWELL["warning"], "health chats warning"),
         ("ZeroDivisionError", "failed chats"),
     ],
 )
@@ -66,7 +70,7 @@ def test_the_codes_are_the_names_of_types_that_there_are() -> None:
     names = {name for module in modules for name in vars(import_module(f"b2chat_pipeline.{module}"))}
     rows = test_a_failure_has_one_cause.pytestmark[0].args[1]  # type: ignore[attr-defined]
 
-    assert {code for code, _ in rows if code} - names == {"ZeroDivisionError"}
+    assert {code for code, _ in rows if code} - names - set(UNWELL.values()) == {"ZeroDivisionError"}
 
 
 def test_what_fails_for_one_reason_on_both_sides_and_again_and_again_is_told_once() -> None:
@@ -75,7 +79,7 @@ def test_what_fails_for_one_reason_on_both_sides_and_again_and_again_is_told_onc
         *(failure("TransientError", ago=1), failure("LoadError", ago=1), failure("LoadError", subject="contacts")),
     ]
 
-    begun = changes(failures, []).begun
+    begun = changes(failures, [], now=NOW).begun
 
     assert [(it.cause.key, len(it.failures)) for it in begun] == [
         ("source", 3),
@@ -108,12 +112,19 @@ def test_what_fails_for_one_reason_on_both_sides_and_again_and_again_is_told_onc
             "",
         ),
         # The oldest are not looked at any more, but they were.
-        ([failure("TransientError")], [told("source", since=200, times=70, last=1)], "source 70"),
-        ([failure("TransientError", over=True)], [told("source", since=0, times=1, last=0)], "over source"),
+        ([failure("TransientError")], [told("source", since=200, times=70, last=1)], "source 71"),
+        ([failure("TransientError", ago=1, over=True)], [told("source", since=1, times=1, last=1)], "over source"),
+        # It was made up for within minutes, and may come back within minutes.
+        ([failure("TransientError", over=True)], [told("source", since=0, times=1, last=0)], ""),
+        (
+            [failure("TransientError", ago=1, over=True), failure("TransientError", over=True)],
+            [told("source", since=1, times=1, last=1)],
+            "source 2",
+        ),
         ([], [told("source", since=200, times=1, last=200)], "lapsed source"),
         (
-            [failure("TransientError", over=True), failure("LoadError")],
-            [told("source", since=0, times=1, last=0)],
+            [failure("TransientError", ago=1, over=True), failure("LoadError")],
+            [told("source", since=1, times=1, last=1)],
             "begun rows chats, over source",
         ),
     ],
@@ -121,7 +132,7 @@ def test_what_fails_for_one_reason_on_both_sides_and_again_and_again_is_told_onc
 def test_what_is_written_down_follows_from_the_failures_and_from_what_people_know(
     failures: list[Failure], incidents: list[Incident], expected: str
 ) -> None:
-    assert _as_text(changes(failures, incidents)) == expected
+    assert _as_text(changes(failures, incidents, now=NOW)) == expected
 
 
 def _as_text(told: Changes) -> str:
@@ -133,6 +144,25 @@ def _as_text(told: Changes) -> str:
             *(f"lapsed {it.key}" for it in told.lapsed),
         ]
     )
+
+
+def test_a_source_that_comes_and_goes_within_minutes_is_one_trouble_that_is_over_once() -> None:
+    incidents: list[Incident] = []
+    failures: list[Failure] = []
+    told = []
+    for minute in range(120):
+        now = NOW + timedelta(minutes=minute)
+        # For an hour it is up for three minutes of six.
+        if minute < 60 and minute % 6 < 3:
+            failures.append(replace(failure("TransientError", run=str(minute)), ended=now))
+        elif failures:
+            failures = [replace(it, over=True) for it in failures]
+        changed = changes(failures, incidents, now=now)
+        told.append(_as_text(Changes(changed.begun, [], changed.over, changed.lapsed)))
+        begun = [Incident("i", it.cause.key, now, 1, now) for it in changed.begun]
+        incidents = begun or list(changed.going_on) or ([] if changed.over else incidents)
+
+    assert [(minute, it) for minute, it in enumerate(told) if it] == [(0, "begun source"), (71, "over source")]
 
 
 def test_a_run_that_failed_with_its_sync_is_told_by_the_sync_and_books_left_open_by_the_run() -> None:

@@ -15,7 +15,7 @@ from b2chat_pipeline.assets.sides import SIDES
 from b2chat_pipeline.automation.troubles import NOTICES, TROUBLES, trouble_sensor
 from b2chat_pipeline.definitions import build_definitions
 from b2chat_pipeline.ingest.loading import DayHeldUpError
-from b2chat_pipeline.policy.troubles import WATCHED
+from b2chat_pipeline.policy.troubles import HELD, WATCHED
 from b2chat_pipeline.resources import WarehouseResource
 from b2chat_pipeline.simulator import Fault
 from b2chat_pipeline.warehouse.accounts import SYSTEM_USER, ensure_users
@@ -82,13 +82,14 @@ def test_an_outage_is_told_once_to_each_administrator_and_so_is_its_end(pipeline
     during = notices(pipeline)
     pipeline.simulator.faults.clear()
     pipeline.run(HOURS[1:2])
-    over = look(pipeline)
+    too_soon, over = look(pipeline), look(pipeline, later=HELD)
 
     assert at_first.startswith("1 troubles began, 0 came again, 0 are over")
     assert begun == told_to_both(("error", "B2Chat cannot be read", 1))
     assert again.startswith("0 troubles began, 1 came again, 0 are over")
     assert repeated.startswith("0 troubles began, 0 came again, 0 are over")
     assert during == told_to_both(("error", "B2Chat cannot be read", 5))
+    assert too_soon.startswith("0 troubles began, 0 came again, 0 are over")
     assert over.startswith("0 troubles began, 0 came again, 1 are over")
     assert notices(pipeline) == told_to_both(("success", "B2Chat cannot be read", 5))
     ((message, is_read),) = pipeline.query("select distinct message, is_read from notifications")
@@ -122,7 +123,7 @@ def test_a_run_that_no_sync_tells_of_is_logged_and_told_until_one_of_its_job_end
     begun = notices(pipeline)
     monkeypatch.setenv("B2CHAT_TIMEZONE", "America/Bogota")
     pipeline.run(HOURS[1:2])
-    look(pipeline)
+    look(pipeline, later=HELD)
 
     assert begun == told_to_both(("error", "A setting has to be put right", 0))
     logged = pipeline.query("select error_code, message, request_id, correlation_id, source from error_logs")
@@ -144,7 +145,7 @@ def test_trouble_with_the_rows_of_an_hour_lasts_until_that_hour_is_loaded(pipeli
     with psycopg.connect(pipeline.database_url) as connection:
         connection.execute("alter table chats drop constraint no_noon")
     pipeline.run(noon, assets=SIDES["chats"])
-    look(pipeline)
+    look(pipeline, later=HELD)
 
     assert not failed.success
     assert while_it_lasts == told_to_both(("error", "Some chats could not be loaded", 0))
@@ -160,7 +161,7 @@ def test_hours_that_the_days_requests_cut_off_are_a_warning_until_they_are_loade
     begun = notices(pipeline)
     monkeypatch.setenv("B2CHAT_REQUESTS_PER_DAY", "0")
     pipeline.run(HOURS[:1], assets=SIDES["contacts"])
-    look(pipeline)
+    look(pipeline, later=HELD)
 
     assert begun == told_to_both(("warning", "Loading has to pause", 0))
     assert notices(pipeline) == told_to_both(("success", "Loading has to pause", 0))
@@ -239,7 +240,7 @@ def test_a_run_that_was_killed_is_ended_and_told_once_and_over_when_its_hours_ar
     look(pipeline, later=MINUTE)
     told = notices(pipeline)
     pipeline.run(HOURS[:1], assets=SIDES["chats"])
-    look(pipeline, later=2 * MINUTE)
+    look(pipeline, later=MINUTE + HELD)
 
     assert while_it_lived == []
     assert at_first.startswith("1 troubles began,")

@@ -52,6 +52,24 @@ def plan_gaps_at(
     return plan_gaps(sweeps, now=now, left=left)
 
 
+def given_up_hours(
+    instance: dg.DagsterInstance,
+    connection: "Connection",
+    partitions: dg.HourlyPartitionsDefinition,
+    sides: Mapping[str, SideHours],
+) -> dict[str, list[datetime]]:
+    """The hours of each side that the sweeper asks for no more, in order."""
+    from b2chat_pipeline.warehouse.sweeping import runs_cut_off
+
+    given_up: dict[str, list[datetime]] = {side: [] for side in sides}
+    for side, hours in sides.items():
+        if gaps := hours.gaps():
+            runs = _Runs(instance, partitions, side, since=gaps[0])
+            tried = runs.tried(cut_off=runs_cut_off(connection, runs.failed_ids))
+            given_up[side] = [hour for hour in gaps if hour in tried and tried[hour].given_up]
+    return given_up
+
+
 def _sweep(connection: "Connection", runs: "_Runs", gaps: Sequence[datetime], *, per_day: int, now: datetime) -> Sweep:
     """What is known of one side that has gaps."""
     from b2chat_pipeline.warehouse.circuit import outage_of

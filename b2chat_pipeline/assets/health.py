@@ -13,6 +13,7 @@ import dagster as dg
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 from dagster._core.definitions.assets.job.asset_job import JobScopedAssetGraph
 
+from b2chat_pipeline.assets.gaps import given_up_hours
 from b2chat_pipeline.assets.hours import hours_of_sides
 from b2chat_pipeline.assets.shell import failing_in_one_sentence
 from b2chat_pipeline.assets.sides import ENDPOINTS, OWNERS
@@ -40,7 +41,7 @@ _DESCRIPTION = """Whether everything is well, as checks that are looked at every
 A check that fails says in one sentence what is wrong and, behind `mend`, what to do. **Warnings** mend themselves, or
 can wait; **errors** need somebody. `b2chat doctor` shows hours, requests and quarantine on a screen, beside the
 machine, the daemon and the schedules."""
-_SUBJECTS: Mapping[str, str] = {
+SUBJECTS: Mapping[str, str] = {
     "newest_hour_of_chats": "The newest hour of chats, with their messages, agents and departments, was just loaded.",
     "newest_hour_of_contacts": "The newest hour of contacts was just loaded.",
     "hours_of_chats": "No hour of chats failed, and none is missing.",
@@ -66,7 +67,7 @@ def health_checks(
 
     @dg.multi_asset_check(
         name="health_checks",
-        specs=[dg.AssetCheckSpec(name, asset=HEALTH, description=told) for name, told in _SUBJECTS.items()],
+        specs=[dg.AssetCheckSpec(name, asset=HEALTH, description=told) for name, told in SUBJECTS.items()],
     )
     def look(
         context: dg.AssetCheckExecutionContext, warehouse: WarehouseResource, b2chat: B2ChatResource
@@ -104,8 +105,12 @@ def health(
     with warehouse.connect("health") as connection:
         require_zone(connection, account.zone.key)
         per_day = b2chat.requests_per_day(connection)
+        given_up = given_up_hours(instance, connection, partitions, hours)
         return {
-            **{f"hours_of_{side}": judge_hours(it, now=now, zone=account.zone) for side, it in hours.items()},
+            **{
+                f"hours_of_{side}": judge_hours(it, given_up=given_up[side], now=now, zone=account.zone)
+                for side, it in hours.items()
+            },
             **_of_warehouse(connection, AccountClock(account.zone), per_day=per_day, now=now),
         }
 

@@ -9,6 +9,7 @@ import dagster as dg
 
 from b2chat_pipeline.assets.sides import OWNERS
 from b2chat_pipeline.automation.failed_runs import failed_runs
+from b2chat_pipeline.automation.health import findings
 from b2chat_pipeline.automation.rereads import UNFINISHED
 from b2chat_pipeline.resources import WarehouseResource, utc_now
 from b2chat_pipeline.settings import read_notify_urls
@@ -45,13 +46,15 @@ def trouble_sensor(*, clock: Callable[[], datetime] = utc_now) -> dg.SensorDefin
                     connection,
                     os.environ,
                     lambda since, told: failed_runs(instance, since=since, told=told),
+                    findings(instance),
                     now=now,
                 )
             ended = _end(instance, watched.dead_runs)
             begun, over = len(watched.changes.begun), len(watched.changes.over) + len(watched.changes.lapsed)
             return dg.SkipReason(
                 f"{begun} troubles began, {len(watched.changes.going_on)} came again, {over} are over,"
-                f" {ended} runs that had died were ended. This sensor asks for no runs."
+                f" {ended} runs that had died were ended. {len(watched.consequences)} health checks fail because of"
+                " another trouble. This sensor asks for no runs."
             )
 
     return what_went_wrong

@@ -98,7 +98,7 @@ def _of_dagster(environ: Mapping[str, str], storage: Storage) -> Iterator[Findin
         repository = _repository()
         yield _daemon(instance)
         yield from _automation(instance, repository)
-        yield from _hours(instance, repository)
+        yield from _hours(instance, repository, storage)
 
 
 def _repository() -> dg.RepositoryDefinition:
@@ -158,15 +158,25 @@ def _of_ticks(instance: dg.DagsterInstance, state: InstigatorState, longest: tim
         )
 
 
-def _hours(instance: dg.DagsterInstance, repository: dg.RepositoryDefinition) -> Iterator[Finding]:
+def _hours(instance: dg.DagsterInstance, repository: dg.RepositoryDefinition, storage: Storage) -> Iterator[Finding]:
     """The hours of each side that failed or are missing, and those that nobody ever asked for."""
+    from b2chat_pipeline.assets.gaps import given_up_hours
     from b2chat_pipeline.assets.hours import hours_of_sides
     from b2chat_pipeline.partitions import hourly_partitions
+    from b2chat_pipeline.warehouse.connection import connect
+    from b2chat_pipeline.warehouse.location import warehouse_url
 
     try:
         account = read_account(os.environ)
     except OperatorError:
         return  # said as that of the settings
-    now = datetime.now(UTC)
-    for side, hours in hours_of_sides(instance, repository.asset_graph, hourly_partitions(account), now=now).items():
-        yield judged(f"hours of {side}", judge_hours(hours, now=now, zone=account.zone))
+    now, partitions = datetime.now(UTC), hourly_partitions(account)
+    sides = hours_of_sides(instance, repository.asset_graph, partitions, now=now)
+    try:
+        with connect(warehouse_url(storage), purpose="doctor") as connection:
+            given_up = given_up_hours(instance, connection, partitions, sides)
+    except OperatorError:
+        return  # said as that of the warehouse
+    for side, hours in sides.items():
+        judgement = judge_hours(hours, given_up=given_up[side], now=now, zone=account.zone)
+        yield judged(f"hours of {side}", judgement)

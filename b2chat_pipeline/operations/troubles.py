@@ -1,38 +1,62 @@
 """Watches over what does not end well: closes the books of the dead, and has people told of each cause once.
 
 Here belongs putting facts before the policy, and writing down what it decides. Not here: Dagster's runs
-(`automation/failed_runs.py`), the decisions (`policy/troubles.py`), sending to channels (`channels.py`).
+(`automation/failed_runs.py`) and checks (`automation/health.py`), the decisions (`policy/troubles.py`,
+`policy/findings.py`), sending to channels (`channels.py`).
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from psycopg import Connection
 
 from b2chat_pipeline.b2chat.contract import ENTITIES
 from b2chat_pipeline.operations.channels import channel_name
+from b2chat_pipeline.policy.findings import AFTERMATH, Finding, explain
 from b2chat_pipeline.policy.troubles import DIED, WATCHED, Changes, Failure, changes, together
 from b2chat_pipeline.settings import SettingsError, read_account, read_admin_emails, read_notify_urls
 from b2chat_pipeline.warehouse.accounts import SYSTEM_USER, ensure_users, stored_settings, user_id
 from b2chat_pipeline.warehouse.books import close_dead
-from b2chat_pipeline.warehouse.incidents import Audience, begin, end, go_on, open_incidents, record_failed_run
+from b2chat_pipeline.warehouse.incidents import (
+    Audience,
+    begin,
+    end,
+    go_on,
+    known_incidents,
+    note_consequences,
+    record_failed_run,
+)
+from b2chat_pipeline.warehouse.notifications import not_put_out
+from b2chat_pipeline.warehouse.outbox import put_out
 from b2chat_pipeline.warehouse.troubles import dead_runs, failed_syncs
 
+# What was told otherwise reaches channels within this time; later it is no news, also to a channel that is new.
+_TOLD_LATELY = timedelta(days=1)
 # The runs that did not end well since a moment, but for those that are told of already.
 FailedRuns = Callable[[datetime, Collection[str]], Sequence[Failure]]
 
 
 @dataclass(frozen=True)
 class Watched:
-    """What a look found: what changed, and runs that Dagster takes for alive although their sync died."""
+    """What a look found: what changed, the health checks that fail because of another trouble, and runs that Dagster
+    takes for alive although their sync died.
+    """
 
     changes: Changes
+    consequences: Sequence[str]
     dead_runs: Sequence[str]
 
 
-def watch(connection: Connection, environ: Mapping[str, str], failed_runs: FailedRuns, *, now: datetime) -> Watched:
+def watch(
+    connection: Connection,
+    environ: Mapping[str, str],
+    failed_runs: FailedRuns,
+    findings: Sequence[Finding],
+    *,
+    now: datetime,
+) -> Watched:
     """Look for trouble and tell of what is new. A second look at the same moment changes nothing."""
     since = now - WATCHED
     close_dead(connection, sorted({entity for its in ENTITIES.values() for entity in its}), now=now)
@@ -42,16 +66,23 @@ def watch(connection: Connection, environ: Mapping[str, str], failed_runs: Faile
     for run in runs:
         if run.run_id not in told:
             record_failed_run(connection, run, now=now)
-    decided = changes(together(syncs, runs), open_incidents(connection))
+    failures, incidents = together(syncs, runs), known_incidents(connection, over_since=now - AFTERMATH)
+    explained = explain(findings, failures, incidents)
+    decided = changes([*failures, *explained.failures], [it for it in incidents if it.over is None], now=now)
     audience = _audience(connection, environ, now=now)
     for trouble in decided.begun:
         begin(connection, trouble, audience, now=now)
     for incident in decided.going_on:
         go_on(connection, incident)
-    for lapsed, incidents in ((False, decided.over), (True, decided.lapsed)):
-        for incident in incidents:
+    for lapsed, ended in ((False, decided.over), (True, decided.lapsed)):
+        for incident in ended:
             end(connection, incident, audience, lapsed=lapsed, now=now)
-    return Watched(decided, dead_runs(connection, since=since, now=now))
+    for notice in not_put_out(connection, since=now - _TOLD_LATELY):
+        put_out(connection, notice, audience.channels, now=now)
+    for cause, checks in explained.consequences.items():
+        note_consequences(connection, cause, checks)
+    following = sorted(check for checks in explained.consequences.values() for check in checks)
+    return Watched(decided, following, dead_runs(connection, since=since, now=now))
 
 
 def _audience(connection: Connection, environ: Mapping[str, str], *, now: datetime) -> Audience:

@@ -18,7 +18,7 @@ Trouble = Literal["note", "bad"]
 
 # The hour that ended is loaded within minutes. Two in a row are missing by the first of these, a morning by the other.
 LATE, VERY_LATE = timedelta(hours=2), timedelta(hours=6)
-# By then the sensor `gaps` has tried eight times, and given up.
+# By then the sensor `gaps` should have tried eight times.
 LEFT_ALONE = timedelta(days=3)
 # Of a day's requests.
 NEARLY_USED_UP = 0.95
@@ -28,6 +28,8 @@ MOST_PUT_ASIDE = 0.01
 WEEKS_AHEAD = timedelta(days=7)
 # Ranges, days and kinds that a sentence names one by one; the rest are counted.
 NAMED = 12
+# Commands that it names one by one.
+_COMMANDS = 3
 
 
 @dataclass(frozen=True)
@@ -56,20 +58,29 @@ def judge_newest_hour(loaded_until: datetime | None, *, now: datetime) -> Judgem
     return Judgement(told, trouble, "read the newest run of hourly_sync, then b2chat doctor", figures)
 
 
-def judge_hours(hours: SideHours, *, now: datetime, zone: ZoneInfo) -> Judgement:
-    """Whether hours of one side failed, or are missing that are not history; with the list of all of them."""
+def judge_hours(hours: SideHours, *, given_up: Sequence[datetime] = (), now: datetime, zone: ZoneInfo) -> Judgement:
+    """Whether hours of one side failed, or are missing that are not history; with the list of all of them.
+
+    `given_up` are those that the sensor `gaps` asks for no more, in order.
+    """
     gaps = hours.gaps()
-    figures = {"loaded_hours": len(hours.loaded), "failed_or_missing_hours": len(gaps)}
+    figures = {
+        "loaded_hours": len(hours.loaded),
+        "failed_or_missing_hours": len(gaps),
+        "given_up_hours": len(given_up),
+    }
     if not gaps:
         return Judgement(f"{len(hours.loaded):,} are loaded, none failed or is missing", figures=figures)
     ranges = list(_ranges(gaps))
     named = [f"{_local(first, zone)} to {_local(end, zone)}" for first, end in ranges]
     told = f"{len(gaps):,} failed or are missing: {_some(named)}"
+    if given_up:
+        told = f"{len(given_up):,} hours were tried eight times and given up; of all, {told}"
+        mend = f"{_loads(given_up, zone)}, once the cause is mended"
+        return Judgement(told, "bad", mend, figures, "\n".join(named))
     if gaps[0] > now - LEFT_ALONE:
         return Judgement(told, "note", "nothing: the sensor gaps has them loaded", figures, "\n".join(named))
-    first, end = _local(ranges[0][0], zone, "T"), _local(ranges[-1][1], zone, "T")
-    mend = f"b2chat load {first} {end}, once the cause is mended"
-    return Judgement(told, "bad", mend, figures, "\n".join(named))
+    return Judgement(told, "bad", f"{_loads(gaps, zone)}, once the cause is mended", figures, "\n".join(named))
 
 
 def judge_promise(
@@ -152,6 +163,14 @@ def _ranges(hours: Sequence[datetime]) -> Sequence[tuple[datetime, datetime]]:
         else:
             ranges.append((hour, end))
     return ranges
+
+
+def _loads(hours: Sequence[datetime], zone: ZoneInfo) -> str:
+    """The commands that load some hours; where these are many, one that loads those between them too."""
+    ranges = _ranges(hours)
+    if len(ranges) > _COMMANDS:
+        ranges = [(ranges[0][0], ranges[-1][1])]
+    return ", ".join(f"b2chat load {_local(first, zone, 'T')} {_local(end, zone, 'T')}" for first, end in ranges)
 
 
 def _some(named: Sequence[str]) -> str:

@@ -1,7 +1,8 @@
 """What is wrong, by its cause: which failures have one cause, how long it lasts, what people are told of it.
 
 Here belong the causes and their texts, which hold no personal data. Not here: where failures are found
-(`warehouse/troubles.py`, `automation/failed_runs.py`), and writing down what is decided (`warehouse/incidents.py`).
+(`warehouse/troubles.py`, `automation/failed_runs.py`), which health checks are a trouble of their own (`findings.py`),
+and writing down what is decided (`warehouse/incidents.py`).
 """
 
 from collections import defaultdict
@@ -14,6 +15,8 @@ from b2chat_pipeline.policy.circuit import REFUSING, SILENT
 
 # Failures older than this are not looked at any more: what nobody has done again by then, nobody will.
 WATCHED = timedelta(days=7)
+# A trouble is over when nothing has failed for so long: a source that comes and goes within minutes is one trouble.
+HELD = timedelta(minutes=15)
 # The code of a sync, or a run, whose process ended without a word.
 DIED = "SyncDiedError"
 # By the type of the error, as error_logs has it.
@@ -27,13 +30,15 @@ _ROWS = frozenset({"LoadError", "LedgerError", "NothingStoredError"})
 OF_ALL_HOURS = SILENT | REFUSING | _DATABASE | _SETTINGS
 
 Level = Literal["warning", "error"]
+# The codes of health checks that fail.
+UNWELL: Mapping[Level, str] = {"error": "HealthError", "warning": "HealthWarning"}
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A sync or a run that did not end well."""
+    """A sync or a run that did not end well, or a health check that fails."""
 
-    # What it was to bring: chats, contacts …, or the name of a job.
+    # What it was to bring: chats, contacts …, the name of a job, or of a check.
     subject: str
     # The type of its error; None where there was none, and it was only cut off.
     code: str | None
@@ -66,12 +71,12 @@ class Trouble:
     @property
     def message(self) -> str:
         """What people are told when it begins."""
-        return f"{self.failures[-1].sentence} {self.cause.mend}"
+        return f"{self.failures[-1].sentence} {self.cause.mend}".rstrip()
 
 
 @dataclass(frozen=True)
 class Incident:
-    """A cause that people were told of, and that has not been over yet."""
+    """A cause that people were told of; `over` says when it was over, None while it lasts."""
 
     id: str
     key: str
@@ -79,6 +84,7 @@ class Incident:
     since: datetime
     times: int
     last: datetime
+    over: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -119,6 +125,9 @@ _CAUSES: Sequence[tuple[Collection[str | None], Cause]] = (
         Cause("answers {subject}", "B2Chat's answers about {subject} are not what they should be", _THEN_YOURS),
     ),
     (_ROWS, Cause("rows {subject}", "Some {subject} could not be loaded", _THEN_YOURS)),
+    # Their sentences end with what to do.
+    ({UNWELL["error"]}, Cause("health {subject}", "The health check {subject} fails", "")),
+    ({UNWELL["warning"]}, Cause("health {subject} warning", "The health check {subject} warns", "", "warning")),
 )
 _ANY_OTHER = Cause("failed {subject}", "{subject} failed", "See the run in the UI, and the run-book for its sentence.")
 
@@ -146,8 +155,8 @@ def together(syncs: Sequence[Failure], runs: Sequence[Failure]) -> list[Failure]
     return sorted([*told, *(run for run in runs if run.run_id not in of_syncs)], key=lambda it: it.ended)
 
 
-def changes(failures: Sequence[Failure], incidents: Collection[Incident]) -> Changes:
-    """What the failures that are known change about the incidents. Nothing, where this is asked twice."""
+def changes(failures: Sequence[Failure], incidents: Collection[Incident], *, now: datetime) -> Changes:
+    """What the failures that are known change about the open incidents. Nothing, where this is asked twice."""
     by_cause: dict[str, list[Failure]] = defaultdict(list)
     causes: dict[str, Cause] = {}
     for it in failures:
@@ -155,20 +164,21 @@ def changes(failures: Sequence[Failure], incidents: Collection[Incident]) -> Cha
         causes[cause.key] = cause
         by_cause[cause.key].append(it)
     lasting = {key: left for key, every in by_cause.items() if (left := [it for it in every if not it.over])}
-    known = {incident.key for incident in incidents}
-    ended = [it for it in incidents if it.key not in lasting]
+    known = {it.key: _now(it, by_cause.get(it.key, ())) for it in incidents}
+    over = {key for key, it in known.items() if key in by_cause and key not in lasting and now - it.last >= HELD}
     return Changes(
         begun=[Trouble(causes[key], left) for key, left in lasting.items() if key not in known],
-        going_on=[now for it in incidents if it.key in lasting and (now := _now(it, by_cause)) != it],
-        over=[it for it in ended if it.key in by_cause],
-        lapsed=[it for it in ended if it.key not in by_cause],
+        going_on=[known[it.key] for it in incidents if it.key not in over and known[it.key] != it],
+        over=[it for it in incidents if it.key in over],
+        lapsed=[it for it in incidents if it.key not in by_cause],
     )
 
 
-def _now(incident: Incident, by_cause: Mapping[str, Sequence[Failure]]) -> Incident:
-    """An incident with the failures that came since."""
-    ended = [it.ended for it in by_cause[incident.key] if it.ended >= incident.since]
-    return replace(incident, times=max(incident.times, len(ended)), last=max([incident.last, *ended]))
+def _now(incident: Incident, failures: Sequence[Failure]) -> Incident:
+    """An incident with the failures that came since; of some, only the newest is known."""
+    ended = [it.ended for it in failures if it.ended >= incident.since]
+    newer = sum(it > incident.last for it in ended)
+    return replace(incident, times=max(incident.times + newer, len(ended)), last=max([incident.last, *ended]))
 
 
 # How long a channel that did not take a notice is left alone; twice as long after each further time.

@@ -4,7 +4,7 @@ Here belong ops.incidents, the notifications of each administrator, and what is 
 trouble is (`policy/troubles.py`), sending (`outbox.py` and `operations/channels.py`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -17,6 +17,10 @@ from b2chat_pipeline.warehouse.identifiers import derived_id, epoch_seconds, new
 from b2chat_pipeline.warehouse.outbox import Notice, put_out
 
 _OPEN = "select id, cause, since, times, last_at from ops.incidents where over_at is null order by since, cause"
+_KNOWN = """
+    select id, cause, since, times, last_at, over_at from ops.incidents
+     where over_at is null or over_at >= %s order by since, cause
+"""
 # Of two processes that see the same trouble at once, one tells of it.
 _BEGIN = """
     insert into ops.incidents (id, cause, title, since, times, last_at, told_at)
@@ -29,6 +33,14 @@ _NOTIFY = """
 """
 _GO_ON = "update ops.incidents set times = %(times)s, last_at = %(last)s where id = %(id)s and over_at is null"
 _COUNT = "update notifications set metadata = metadata || %(about)s where metadata ->> 'incident' = %(id)s"
+_CONSEQUENCES = """
+    update notifications
+       set metadata = metadata || jsonb_build_object(
+               'consequences', coalesce(metadata -> 'consequences', '{}') || %(checks)s)
+      from ops.incidents
+     where cause = %(cause)s and over_at is null and metadata ->> 'incident' = incidents.id
+       and (metadata -> 'consequences' @> %(checks)s) is not true
+"""
 _END = """
     update ops.incidents set over_at = %(now)s where id = %(id)s and over_at is null returning title, times
 """
@@ -60,6 +72,11 @@ class Audience:
 def open_incidents(connection: Connection) -> list[Incident]:
     """What people were told of and is not over, the oldest first."""
     return [Incident(*row) for row in connection.execute(_OPEN)]
+
+
+def known_incidents(connection: Connection, *, over_since: datetime) -> list[Incident]:
+    """What is not over, and what was over since then, the oldest first."""
+    return [Incident(*row) for row in connection.execute(_KNOWN, (over_since,))]
 
 
 def begin(connection: Connection, trouble: Trouble, audience: Audience, *, now: datetime) -> None:
@@ -112,6 +129,12 @@ def go_on(connection: Connection, incident: Incident) -> None:
     with connection.transaction():
         if connection.execute(_GO_ON, values).rowcount:
             connection.execute(_COUNT, {"id": incident.id, "about": Jsonb(about)})
+
+
+def note_consequences(connection: Connection, cause: str, checks: Mapping[str, datetime]) -> None:
+    """Note in what people were told of a cause that lasts which health checks fail because of it, and when they did."""
+    looked = {check: moment.isoformat() for check, moment in checks.items()}
+    connection.execute(_CONSEQUENCES, {"cause": cause, "checks": Jsonb(looked)})
 
 
 def end(connection: Connection, incident: Incident, audience: Audience, *, lapsed: bool, now: datetime) -> None:

@@ -1,10 +1,22 @@
-"""What administrators find in `notifications`, and what they have read of it. Not here: telling (`incidents.py`)."""
+"""What administrators find in `notifications`, and what they have read of it.
+
+Not here: telling of incidents (`incidents.py`).
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
 
 from psycopg import Connection
 
+from b2chat_pipeline.warehouse.outbox import Notice
+
+# What no incident tells: its notices are put out with it.
+_ALONE = """
+    select id, title, message, type from notifications
+     where created_at >= %s and (metadata ? 'incident') is not true
+       and not exists (select from ops.outbox where incident_id = notifications.id)
+     order by created_at, id
+"""
 # What several users were told of one thing is one notification, known by its incident.
 _LIST = """
     select coalesce(metadata ->> 'incident', id) as key, max(title), max(message), max(type),
@@ -43,6 +55,12 @@ def notifications(connection: Connection, user_id: str | None, *, unread_only: b
     """What a user was told, or all users (None), the newest first."""
     values = {"user_id": user_id, "unread_only": unread_only}
     return [Notification(*row) for row in connection.execute(_LIST, values)]
+
+
+def not_put_out(connection: Connection, *, since: datetime) -> list[Notice]:
+    """What users were told since then that no incident tells, such as the cap of scoring, and no channel was told."""
+    rows = connection.execute(_ALONE, (since,))
+    return [Notice(key, "begun", title, message, kind) for key, title, message, kind in rows]
 
 
 def mark_read(connection: Connection, user_id: str | None, key: str | None) -> int | None:
