@@ -14,7 +14,7 @@ ARGS ?=
 # compile the project again, and each worker the tests.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo dev test check format docs bench bench-year staleness crashes mutants soak clean
+.PHONY: help install demo dev test check format docs bench bench-year bench-plan staleness crashes mutants soak clean
 
 help: ## Show the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -75,6 +75,9 @@ bench: $(INSTALLED) ## How fast the load and the models are, as ratios: make ben
 
 bench-year: $(INSTALLED) ## A year of hours backfilled through the daemon, against one process; takes some ten minutes.
 	$(BIN)/python -m b2chat_pipeline_tests.bench --only year $(ARGS)
+
+bench-plan: $(INSTALLED) ## What `b2chat load --plan` says of a month, against what the load then takes; some minutes.
+	$(BIN)/python -m b2chat_pipeline_tests.bench --only plan $(ARGS)
 
 staleness: $(INSTALLED) ## How long a change takes to show, on forty days: make staleness ARGS="--chats 1000 --hours 24"
 	$(BIN)/python -m b2chat_pipeline_tests.bench.staleness $(ARGS)

@@ -12,6 +12,7 @@ from b2chat_pipeline_tests.bench.dlt_load import measure_dlt
 from b2chat_pipeline_tests.bench.loads import measure_loads
 from b2chat_pipeline_tests.bench.memory import measure_memory
 from b2chat_pipeline_tests.bench.models import measure_models
+from b2chat_pipeline_tests.bench.planning import measure_plan
 from b2chat_pipeline_tests.bench.report import Measure, print_report, write_report
 from b2chat_pipeline_tests.bench.run_process import measure_run_process
 from b2chat_pipeline_tests.bench.scoring import measure_scoring
@@ -39,6 +40,7 @@ _MEASURES: Mapping[str, Callable[[_Scale], list[Measure]]] = {
 # Minutes of one round; only where they are named.
 _LONG: Mapping[str, Callable[[_Scale], list[Measure]]] = {
     "month": lambda _: measure_backfill(days=31),
+    "plan": lambda _: measure_plan(days=31),
     "year": lambda _: measure_backfill(days=365),
 }
 
