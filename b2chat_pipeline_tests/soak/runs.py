@@ -1,0 +1,51 @@
+"""Launches runs as the UI does, over the webserver's GraphQL, and waits for them."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import httpx
+
+_LAUNCH = """
+mutation ($params: ExecutionParams!) {
+  launchRun(executionParams: $params) {
+    __typename
+    ... on LaunchRunSuccess { run { runId } }
+    ... on PythonError { message }
+  }
+}
+"""
+_STATUS = "query ($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
+_ENDED = {"SUCCESS", "FAILURE", "CANCELED"}
+
+
+class Webserver:
+    """The webserver at an address."""
+
+    def __init__(self, address: str) -> None:
+        self._http = httpx.Client(base_url=address, timeout=60)
+
+    def run(self, job: str, tags: Mapping[str, str], *, meanwhile: Callable[[], None]) -> str:
+        """Launch a run of a job and return how it ended; `meanwhile` is done again and again."""
+        selector = {
+            "repositoryLocationName": "b2chat_pipeline",
+            "repositoryName": "__repository__",
+            "jobName": job,
+        }
+        told = [{"key": key, "value": value} for key, value in tags.items()]
+        params = {"selector": selector, "executionMetadata": {"tags": told}}
+        launched = self._ask(_LAUNCH, {"params": params})["launchRun"]
+        if "run" not in launched:
+            raise RuntimeError(f"{job} was not launched: {launched}")
+        run_id = launched["run"]["runId"]
+        while (status := self._ask(_STATUS, {"id": run_id})["runOrError"]["status"]) not in _ENDED:
+            meanwhile()
+            time.sleep(0.5)
+        return str(status)
+
+    def _ask(self, query: str, variables: Mapping[str, object]) -> dict[str, Any]:
+        answer = self._http.post("/graphql", json={"query": query, "variables": variables}).raise_for_status().json()
+        if answer.get("errors"):
+            raise RuntimeError(f"the webserver answered with {answer['errors']}")
+        data: dict[str, Any] = answer["data"]
+        return data
