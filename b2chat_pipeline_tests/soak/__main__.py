@@ -2,9 +2,9 @@
 
 Databases, webserver, daemon and their code servers run as under `b2chat dev`, schedules and sensors on. Dagster's clock
 is the real one, so the account lives in another time: the simulator's clock begins some weeks back and is set an hour
-further each time. That hour is then loaded, and after every fourth two days are read again, by runs launched over the
-webserver with the tags of the schedules, so that their requests are counted as the schedules'. The metrics of these days
-are built by the sensor meanwhile, and the schedules' own ticks go on. Here belongs the order of it all.
+further each time. That hour is then loaded, and after each fourth two days are read again, by runs launched over the
+webserver with the tags of the schedules, so that their requests count as the schedules'. The metrics of these days are
+built by the sensor meanwhile, and the schedules' own ticks go on. Here belongs the order of it all.
 """
 
 import json

@@ -25,8 +25,16 @@ class Webserver:
     def __init__(self, address: str) -> None:
         self._http = httpx.Client(base_url=address, timeout=60)
 
-    def run(self, job: str, tags: Mapping[str, str], *, meanwhile: Callable[[], None]) -> str:
+    def run(self, job: str, tags: Mapping[str, str], *, meanwhile: Callable[[], None] = lambda: None) -> str:
         """Launch a run of a job and return how it ended; `meanwhile` is done again and again."""
+        run_id = self.launch(job, tags)
+        while (status := self.status(run_id)) not in _ENDED:
+            meanwhile()
+            time.sleep(0.5)
+        return status
+
+    def launch(self, job: str, tags: Mapping[str, str]) -> str:
+        """Launch a run of a job; its id."""
         selector = {
             "repositoryLocationName": "b2chat_pipeline",
             "repositoryName": "__repository__",
@@ -37,11 +45,11 @@ class Webserver:
         launched = self._ask(_LAUNCH, {"params": params})["launchRun"]
         if "run" not in launched:
             raise RuntimeError(f"{job} was not launched: {launched}")
-        run_id = launched["run"]["runId"]
-        while (status := self._ask(_STATUS, {"id": run_id})["runOrError"]["status"]) not in _ENDED:
-            meanwhile()
-            time.sleep(0.5)
-        return str(status)
+        return str(launched["run"]["runId"])
+
+    def status(self, run_id: str) -> str:
+        """How a run is."""
+        return str(self._ask(_STATUS, {"id": run_id})["runOrError"]["status"])
 
     def _ask(self, query: str, variables: Mapping[str, object]) -> dict[str, Any]:
         answer = self._http.post("/graphql", json={"query": query, "variables": variables}).raise_for_status().json()

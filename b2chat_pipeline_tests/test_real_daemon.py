@@ -1,0 +1,142 @@
+"""Dagster's own daemon, webserver and code servers, hurt as machines and people hurt them: `make daemon`.
+
+The daemon's clock is the real one, so it was off for days in that nobody has asked for their hours. All tests share one
+site, whose daemon the first one starts; each leaves it running. Not here: what the daemon decides (`test_gaps.py`,
+`test_troubles.py`), which needs no processes.
+"""
+
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from b2chat_pipeline.simulator import Fault
+from b2chat_pipeline_tests.daemon_support import CLOCK, DAYS_OFF, Site, key_of, running_site, wait_for
+
+pytestmark = [
+    pytest.mark.any_postgres,
+    pytest.mark.skipif("B2CHAT_TEST_DAEMON" not in os.environ, reason="takes minutes: make daemon"),
+]
+
+ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Site]:
+    with (
+        tempfile.TemporaryDirectory(prefix="b2chat-daemon-") as folder,
+        running_site(Path(folder)) as site,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        for name in ("DAGSTER_HOME", "DAGSTER_DATABASE_URL"):
+            patch.setenv(name, site.settings[name])
+        yield site
+
+
+def test_a_daemon_that_was_off_for_days_makes_up_for_every_hour_the_newest_first(site: Site) -> None:
+    hour = site.first_hour
+    said = site.home.run(["b2chat", "load", _wall(hour), _wall(hour + timedelta(hours=1))], site.settings)
+    assert said.status == 0, said.errors
+    site.start_daemon()
+    now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+
+    wait_for(lambda: len(site.runs(tags={"b2chat/gap": "chats"}, statuses=ENDED)) >= 2, seconds=400)
+    wait_for(lambda: len(site.runs(tags={"b2chat/gap": "contacts"}, statuses=ENDED)) >= 2, seconds=400)
+
+    runs = site.runs(tags={"b2chat/gap": "chats"})
+    assert {it.dagster_run.status for it in runs} == {dg.DagsterRunStatus.SUCCESS}
+    first = [it.dagster_run.tags["dagster/asset_partition_range_start"] for it in runs]
+    assert first == sorted(first, reverse=True)
+    assert first[-1] == key_of(hour + timedelta(hours=1))
+    assert (now - hour) / timedelta(days=1) > DAYS_OFF
+    # The youngest is the schedule's.
+    site.assert_loaded_once(hour, now - timedelta(hours=1))
+
+
+def test_a_run_that_dies_with_its_daemon_is_noticed_and_its_hour_loaded_once_by_the_next(site: Site) -> None:
+    webserver = site.start_webserver()
+    hour, key = site.hour_before()
+    site.simulator.faults.add(Fault(kind="hang", seconds=120))
+    asked = len(site.simulator.requests)
+    run_id = webserver.launch("hourly_sync", {"dagster/partition": key})
+    wait_for(lambda: site.simulator.faults.pending() == () and len(site.simulator.requests) > asked)
+    assert _status(site, run_id) == dg.DagsterRunStatus.STARTED
+
+    site.kill("daemon")
+    site.simulator.faults.clear()
+    assert _status(site, run_id) == dg.DagsterRunStatus.STARTED
+    site.start_daemon()
+
+    wait_for(lambda: _status(site, run_id) == dg.DagsterRunStatus.FAILURE, seconds=240)
+    wait_for(lambda: site.runs(tags={"dagster/parent_run_id": run_id}, statuses=ENDED), seconds=60)
+    (again,) = site.runs(tags={"dagster/parent_run_id": run_id})
+    assert again.dagster_run.status == dg.DagsterRunStatus.SUCCESS
+    site.assert_loaded_once(hour, hour + timedelta(hours=1))
+    assert site.query("select distinct error_code from error_logs where correlation_id = %s", run_id) == [
+        ("ProcessDied",)
+    ]
+
+
+def test_two_daemons_by_mistake_are_told_of_in_their_logs_and_double_nothing(site: Site) -> None:
+    hour, key = site.hour_before()
+    before = {it.dagster_run.run_id for it in site.runs()}
+    site.start_daemon("second daemon")
+    site.webserver().run("hourly_sync", {"dagster/partition": key})
+
+    wait_for(lambda: "Another" in site.log("daemon").read_text(), seconds=120)
+
+    assert "multiple daemon processes running at once" in site.log("daemon").read_text()
+    runs = [it.dagster_run for it in site.runs() if it.dagster_run.run_id not in before]
+    keys = [run.tags[name] for run in runs for name in ("dagster/run_key",) if name in run.tags]
+    assert len(keys) == len(set(keys))
+    site.assert_loaded_once(hour, hour + timedelta(hours=1))
+    site.kill("second daemon")
+
+
+def test_postgresql_may_be_restarted_under_the_daemon_and_the_webserver(site: Site) -> None:
+    alive = site.alive()
+    restarted = time.time()
+    site.restart_postgresql()
+
+    wait_for(lambda: {"SUCCESS", "SKIPPED"} & set(site.ticks("troubles", since=restarted)), seconds=180)
+    hour, key = site.hour_before()
+    assert site.webserver().run("hourly_sync", {"dagster/partition": key}) == "SUCCESS"
+    assert site.alive() == alive
+    site.assert_loaded_once(hour, hour + timedelta(hours=1))
+
+
+def test_a_full_disk_fails_what_runs_and_all_goes_on_when_there_is_room(site: Site) -> None:
+    if not site.disk.is_mount():
+        pytest.skip("only root may make a small disk")
+    alive = site.alive()
+    hour, key = site.hour_before()
+    site.simulator.faults.add(Fault(kind="hang", seconds=10))
+    run_id = site.webserver().launch("hourly_sync", {"dagster/partition": key})
+    wait_for(lambda: site.simulator.faults.pending() == ())
+
+    with site.full_disk():
+        # The run meets it, and so do two ticks of every sensor.
+        time.sleep(130)
+    emptied = time.time()
+    site.mend_postgresql()
+
+    wait_for(lambda: {"SUCCESS", "SKIPPED"} & set(site.ticks("troubles", since=emptied)), seconds=180)
+    assert site.webserver().run("hourly_sync", {"dagster/partition": key}) == "SUCCESS"
+    wait_for(lambda: _status(site, run_id) == dg.DagsterRunStatus.FAILURE, seconds=240)
+    assert site.alive() == alive
+    site.assert_loaded_once(hour, hour + timedelta(hours=1))
+
+
+def _wall(hour: datetime) -> str:
+    """An hour as people write it."""
+    return f"{hour.astimezone(CLOCK.zone):%Y-%m-%dT%H:%M}"
+
+
+def _status(site: Site, run_id: str) -> dg.DagsterRunStatus:
+    (record,) = site.runs(run_ids=[run_id])
+    return record.dagster_run.status
