@@ -17,7 +17,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import dagster as dg
-import psutil
 import psycopg
 
 from b2chat_pipeline.commands.ports import HOST, free_port
@@ -59,21 +58,15 @@ class Site:
         """Start a daemon; a second one is a mistake."""
         self._start(name, ["dagster-daemon", "run", "-w", "workspace.yaml"])
 
-    def start_webserver(self) -> Webserver:
-        """Start the webserver and wait until it answers."""
-        command = ["dagster-webserver", "-w", "workspace.yaml", "-h", HOST, "-p", str(self.port)]
-        self._start("webserver", command)
-        wait_for(lambda: answers(f"{self.address}/server_info"))
-        return self.webserver()
-
-    @property
-    def address(self) -> str:
-        """Where the webserver is."""
-        return f"http://{HOST}:{self.port}"
-
-    def webserver(self) -> Webserver:
-        """The webserver as a client sees it."""
-        return Webserver(self.address)
+    def up(self) -> Webserver:
+        """Have daemon and webserver run, and wait until the latter answers."""
+        if "daemon" not in self.processes:
+            self.start_daemon()
+        address = f"http://{HOST}:{self.port}"
+        if "webserver" not in self.processes:
+            self._start("webserver", ["dagster-webserver", "-w", "workspace.yaml", "-h", HOST, "-p", str(self.port)])
+        wait_for(lambda: answers(f"{address}/server_info"))
+        return Webserver(address)
 
     def _start(self, name: str, command: Sequence[str]) -> None:
         with self.log(name).open("ab") as log:
@@ -123,11 +116,6 @@ class Site:
     def alive(self) -> dict[str, int]:
         """The processes that live, by name."""
         return {name: process.pid for name, process in self.processes.items() if process.poll() is None}
-
-    def run_processes(self) -> list[psutil.Process]:
-        """The processes in which the daemon's runs are."""
-        children = psutil.Process(self.processes["daemon"].pid).children(recursive=True)
-        return [it for it in children if "execute_run" in " ".join(it.cmdline())]
 
     @contextmanager
     def instance(self) -> Iterator[dg.DagsterInstance]:

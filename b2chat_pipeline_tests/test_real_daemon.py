@@ -59,7 +59,7 @@ def test_a_daemon_that_was_off_for_days_makes_up_for_every_hour_the_newest_first
 
 
 def test_a_run_that_dies_with_its_daemon_is_noticed_and_its_hour_loaded_once_by_the_next(site: Site) -> None:
-    webserver = site.start_webserver()
+    webserver = site.up()
     hour, key = site.hour_before()
     site.simulator.faults.add(Fault(kind="hang", seconds=120))
     asked = len(site.simulator.requests)
@@ -78,15 +78,16 @@ def test_a_run_that_dies_with_its_daemon_is_noticed_and_its_hour_loaded_once_by_
     assert again.dagster_run.status == dg.DagsterRunStatus.SUCCESS
     site.assert_loaded_once(hour, hour + timedelta(hours=1))
     assert site.query("select distinct error_code from error_logs where correlation_id = %s", run_id) == [
-        ("ProcessDied",)
+        ("SyncDiedError",)
     ]
 
 
 def test_two_daemons_by_mistake_are_told_of_in_their_logs_and_double_nothing(site: Site) -> None:
     hour, key = site.hour_before()
+    webserver = site.up()
     before = {it.dagster_run.run_id for it in site.runs()}
     site.start_daemon("second daemon")
-    site.webserver().run("hourly_sync", {"dagster/partition": key})
+    webserver.run("hourly_sync", {"dagster/partition": key})
 
     wait_for(lambda: "Another" in site.log("daemon").read_text(), seconds=120)
 
@@ -99,13 +100,13 @@ def test_two_daemons_by_mistake_are_told_of_in_their_logs_and_double_nothing(sit
 
 
 def test_postgresql_may_be_restarted_under_the_daemon_and_the_webserver(site: Site) -> None:
-    alive = site.alive()
+    webserver, alive = site.up(), site.alive()
     restarted = time.time()
     site.restart_postgresql()
 
     wait_for(lambda: {"SUCCESS", "SKIPPED"} & set(site.ticks("troubles", since=restarted)), seconds=180)
     hour, key = site.hour_before()
-    assert site.webserver().run("hourly_sync", {"dagster/partition": key}) == "SUCCESS"
+    assert webserver.run("hourly_sync", {"dagster/partition": key}) == "SUCCESS"
     assert site.alive() == alive
     site.assert_loaded_once(hour, hour + timedelta(hours=1))
 
@@ -113,10 +114,10 @@ def test_postgresql_may_be_restarted_under_the_daemon_and_the_webserver(site: Si
 def test_a_full_disk_fails_what_runs_and_all_goes_on_when_there_is_room(site: Site) -> None:
     if not site.disk.is_mount():
         pytest.skip("only root may make a small disk")
-    alive = site.alive()
+    webserver, alive = site.up(), site.alive()
     hour, key = site.hour_before()
     site.simulator.faults.add(Fault(kind="hang", seconds=10))
-    run_id = site.webserver().launch("hourly_sync", {"dagster/partition": key})
+    run_id = webserver.launch("hourly_sync", {"dagster/partition": key})
     wait_for(lambda: site.simulator.faults.pending() == ())
 
     with site.full_disk():
@@ -126,7 +127,7 @@ def test_a_full_disk_fails_what_runs_and_all_goes_on_when_there_is_room(site: Si
     site.mend_postgresql()
 
     wait_for(lambda: {"SUCCESS", "SKIPPED"} & set(site.ticks("troubles", since=emptied)), seconds=180)
-    assert site.webserver().run("hourly_sync", {"dagster/partition": key}) == "SUCCESS"
+    assert webserver.run("hourly_sync", {"dagster/partition": key}) == "SUCCESS"
     wait_for(lambda: _status(site, run_id) == dg.DagsterRunStatus.FAILURE, seconds=240)
     assert site.alive() == alive
     site.assert_loaded_once(hour, hour + timedelta(hours=1))
