@@ -25,7 +25,7 @@ NOW = datetime(2026, 1, 5, 18, tzinfo=UTC)
 # Few contacts, so that they come back.
 WORLD = World(first_day=FIRST, zone=BOGOTA, chats_per_day=12, contacts=30)
 # What the simulator does not invent here: a tree of departments, business hours and targets that count them, chats with
-# two tags or with the bot, and changes of chats.
+# two tags or with the bot, changes of chats, broadcasts, and what a model judged of some and was paid for.
 CONFIGURED = """
     update departments set path = '/' || b2chat_code || '/';
     update departments child set parent_id = top.id, path = top.path || child.b2chat_code || '/', level = 1
@@ -45,6 +45,19 @@ CONFIGURED = """
     insert into ops.chat_history (chat_id, field, old, new, seen_before, seen_at, sync_id)
     select id, 'status', 'CLOSED', 'PICKED_UP', closed_at, closed_at + interval '3 hours', 'a sync'
       from (select * from chats where closed_at is not null order by md5(id) limit 5) as reopened;
+    insert into messages (id, chat_id, text, type, raw_type, incoming, broadcasted, timestamp, position)
+    select 'broadcast to ' || id, id, 'Promo', 'text', 'TEXT', false, true, created_at - interval '1 hour', -1
+      from chats where messages_told and md5(id) > 'c';
+    insert into effectiveness_analysis (id, chat_id, user_id, effectiveness_score, response_time_score,
+                                        resolution_score, customer_satisfaction, analysis_data)
+    select 'score of ' || id, id, (select min(id) from users), 60 + ascii(md5(id)) % 40, 80, 75, 70,
+           '{"model": "simulated-judge", "prompt_version": "1", "satisfaction_basis": "messages"}'
+      from chats where status = 'closed' and md5(id) > '4';
+    insert into ops.analysis_calls (id, chat_id, score_key, attempt, mode, user_id, model, prompt_version,
+                                    terms_version, day, state, reserved_usd, cost_usd, outcome, reserved_at)
+    select id, chat_id, ''::bytea, 1, 'batch', user_id, 'simulated-judge', '1', 1, '2026-01-05', 'settled', 0.02,
+           0.00345678, 'scored', '2026-01-05 12:00Z'
+      from effectiveness_analysis;
 """
 
 

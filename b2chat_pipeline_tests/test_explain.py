@@ -38,6 +38,7 @@ COUNTED = {
     "open_now": "open_chats",
     "outcomes_daily": "chats",
     "response_histogram": "chats",
+    "scoring_cost_daily": "chats",
     "sla_daily": "chats",
     "survey_daily": "offered",
 } | dict.fromkeys(
@@ -84,6 +85,7 @@ def test_the_chats_behind_a_row_make_exactly_that_row(mart: str, account: Accoun
     model = account.target.project.models[mart]
     # Of the heat map, also hours in which nobody wrote are rows.
     cells = [cell for cell in cells_of(account, model) if cell.get("chats") != 0]
+    assert cells
 
     found = explained(account, model, *chosen(model, cells))
 
@@ -97,8 +99,8 @@ def test_the_chats_behind_a_row_make_exactly_that_row(mart: str, account: Accoun
 def test_every_mart_tells_its_chats_but_those_that_have_none() -> None:
     marts = {path.stem for path in (models_folder() / "models" / "marts").glob("*.sql")}
 
-    # The books of loads, and the distribution of all chats over their contacts.
-    assert marts - set(EXPLAINED) == {"load_completeness", "contact_concentration"}
+    # The books of loads and of money, and the distribution of all chats over their contacts.
+    assert marts - set(EXPLAINED) == {"load_completeness", "scoring_spending_daily", "contact_concentration"}
 
 
 def newest_cell(account: Account) -> tuple[Model, dict[str, Any]]:

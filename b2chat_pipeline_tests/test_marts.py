@@ -19,6 +19,11 @@ from b2chat_pipeline.warehouse.connection import connect
 from b2chat_pipeline_tests.loading_support import all_loaded, rows, running_pipeline
 from b2chat_pipeline_tests.mart_reference import REFERENCES, read_account, table_rows
 from b2chat_pipeline_tests.mart_reference.promises import CALM, sla_breaches_if_calm, sla_clocks_if_calm
+from b2chat_pipeline_tests.mart_reference.scores import (
+    SINCE_MEASURED,
+    effectiveness_daily_since,
+    scoring_candidates_since,
+)
 from b2chat_pipeline_tests.mart_support import (
     BOGOTA,
     FIRST,
@@ -154,6 +159,39 @@ def test_a_day_whose_chats_are_all_gone_is_empty_in_every_mart_by_day(warehouse:
         for name in by_day:
             assert table_rows(connection, f"select * from analytics.{name} where created_day = '{FIRST}'") == []  # noqa: S608
             assert table_rows(connection, f"select * from analytics.{name} limit 1") != []  # noqa: S608
+
+
+def test_what_can_be_scored_follows_promises_and_chats_that_changed_after_they_were_measured(
+    warehouse: Warehouse,
+) -> None:
+    with trial(warehouse) as (connection, build_again):
+        connection.execute(SINCE_MEASURED.encode())
+        build_again("effectiveness_daily")
+        account = read_account(connection, BOGOTA)
+        candidates = table_rows(connection, "select * from analytics.scoring_candidates")
+        scores = table_rows(connection, "select * from analytics.effectiveness_daily")
+
+    assert {row["target_seconds"] for row in candidates} == {None, 300.0, 400.0, 500.0, 600.0, 700.0, 800.0}
+    assert differences(keyed(candidates), keyed(scoring_candidates_since(account))) == []
+    assert differences(keyed(scores), keyed(effectiveness_daily_since(account))) == []
+
+
+def test_what_scoring_cost_adds_up_to_the_ledger_to_the_last_digit(warehouse: Warehouse) -> None:
+    calls = warehouse.account.calls
+    with connect(warehouse.url, purpose="compare") as connection:
+        spending = table_rows(connection, "select * from analytics.scoring_spending_daily")
+        costs = table_rows(connection, "select * from analytics.scoring_cost_daily")
+    closed = {chat.id for chat in warehouse.account.chats if chat.finished_at is not None}
+
+    told = sum(row["paid_usd"] + row["open_usd"] for row in spending)
+    assert told == sum(it["reserved_usd"] if it["cost_usd"] is None else it["cost_usd"] for it in calls)
+    assert sum(row["open_usd"] for row in spending) == sum(
+        it["reserved_usd"] for it in calls if it["state"] == "reserved"
+    )
+    # Without what was asked about canaries, and chats that are open, deleted or not there.
+    assert sum(row["paid_usd"] + row["open_usd"] for row in costs) == sum(
+        it["reserved_usd"] if it["cost_usd"] is None else it["cost_usd"] for it in calls if it["chat_id"] in closed
+    )
 
 
 def test_a_breach_in_business_time_is_dated_by_the_opening_in_which_the_target_was_used_up(

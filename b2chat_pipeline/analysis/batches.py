@@ -17,6 +17,7 @@ from b2chat_pipeline.analysis.canaries import is_canary
 from b2chat_pipeline.analysis.eligibility import Candidate
 from b2chat_pipeline.analysis.ledger import Booking, Call
 from b2chat_pipeline.analysis.requests import Prepared
+from b2chat_pipeline.analysis.rubric import PROMPT_VERSION
 from b2chat_pipeline.analysis.scores import ResponseClock
 from b2chat_pipeline.analysis.transcript import Line, Transcript
 
@@ -25,9 +26,9 @@ _BOOK = """
     values (%s, 'creating', %s, %s, %s, %s, %s, %s)
 """
 _RESERVE = """
-    insert into ops.analysis_calls (id, chat_id, score_key, attempt, mode, user_id, model, terms_version, day, state,
-                                    reserved_usd, reserved_at, batch_id)
-    values (%s, %s, %s, %s, 'batch', %s, %s, %s, %s, 'reserved', %s, %s, %s)
+    insert into ops.analysis_calls (id, chat_id, score_key, attempt, mode, user_id, model, prompt_version,
+                                    terms_version, day, state, reserved_usd, reserved_at, batch_id)
+    values (%s, %s, %s, %s, 'batch', %s, %s, %s, %s, %s, 'reserved', %s, %s, %s)
 """
 _KEEP = "insert into ops.analysis_batch_items (call_id, batch_id, sent) values (%s, %s, %s::jsonb)"
 _OPEN = """
@@ -116,7 +117,7 @@ def book(
     calls = [
         (
             *(it.call.id, it.prepared.chat_id, it.prepared.key, it.call.attempt, booking.user_id, model),
-            *(booking.terms_version, booking.day, it.amount, booking.now, batch_id),
+            *(PROMPT_VERSION, booking.terms_version, booking.day, it.amount, booking.now, batch_id),
         )
         for it in entries
     ]

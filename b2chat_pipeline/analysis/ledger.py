@@ -17,6 +17,7 @@ from psycopg.types.json import Jsonb
 
 from b2chat_pipeline.analysis.replies import Kind
 from b2chat_pipeline.analysis.requests import Prepared
+from b2chat_pipeline.analysis.rubric import PROMPT_VERSION
 from b2chat_pipeline.analysis.terms import Caps
 from b2chat_pipeline.settings import OperatorError
 from b2chat_pipeline.warehouse.identifiers import new_id
@@ -34,10 +35,10 @@ _SPENT = """
      where day >= date_trunc('month', %(day)s::date)::date and day <= %(day)s
 """
 _RESERVE = """
-    insert into ops.analysis_calls (id, chat_id, score_key, attempt, mode, user_id, model, terms_version, day, state,
-                                    reserved_usd, reserved_at)
-    values (%(id)s, %(chat_id)s, %(key)s, %(attempt)s, %(mode)s, %(user_id)s, %(model)s, %(terms_version)s, %(day)s,
-            'reserved', %(amount)s, %(now)s)
+    insert into ops.analysis_calls (id, chat_id, score_key, attempt, mode, user_id, model, prompt_version,
+                                    terms_version, day, state, reserved_usd, reserved_at)
+    values (%(id)s, %(chat_id)s, %(key)s, %(attempt)s, %(mode)s, %(user_id)s, %(model)s, %(prompt)s,
+            %(terms_version)s, %(day)s, 'reserved', %(amount)s, %(now)s)
 """
 _END = """
     update ops.analysis_calls
@@ -176,6 +177,7 @@ def reserve(
                 "mode": "direct",
                 "user_id": booking.user_id,
                 "model": prepared.model,
+                "prompt": PROMPT_VERSION,
                 "terms_version": booking.terms_version,
                 "day": booking.day,
                 "amount": amount,

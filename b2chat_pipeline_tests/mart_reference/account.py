@@ -309,6 +309,7 @@ class Account:
     # The rows of tables that analysts see masked.
     tables: Mapping[str, Sequence[Row]]
     scorings: Sequence[Row]
+    calls: Sequence[Row]
 
 
 def read_account(connection: Connection, zone: ZoneInfo) -> Account:
@@ -330,7 +331,8 @@ def read_account(connection: Connection, zone: ZoneInfo) -> Account:
     ledger = table_rows(connection, "select * from ops.ledger")
     tables = {name: table_rows(connection, f"select * from {name}") for name in _MASKED}  # noqa: S608 - of ours
     scorings = table_rows(connection, "select * from effectiveness_analysis order by created_at, id")
-    return Account(chats, until, zone, ancestors, ledger, hours, tables, scorings)
+    calls = table_rows(connection, "select * from ops.analysis_calls")
+    return Account(chats, until, zone, ancestors, ledger, hours, tables, scorings, calls)
 
 
 def _openings(connection: Connection) -> Openings | None:

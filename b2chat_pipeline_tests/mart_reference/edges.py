@@ -108,7 +108,8 @@ _CHATS = """
     -- At the bounds of what can be scored; and answered before they began.
     insert into edge (key, created, picked, answered, closed)
     select 'words-' || name, '0', '1 min', case when name = 'early' then '-1 min' else '2 min' end::interval, '5 h'
-      from unnest(array['9', '10', 'long', 'too-long', 'early', 'by-broadcast', 'captioned']) name;
+      from unnest(array['9', '10', 'long', 'too-long', 'early', 'by-broadcast', 'captioned', 'superseded',
+                        'unsaid']) name;
 
     update edge set word = 'RESPONDED_BY_AGENT' where closed is null and word = 'CLOSED' and key <> 'no-closing';
     insert into agents (id, b2chat_id, name, read_at) values ('edge', 'edge', 'Edge', now());
@@ -170,7 +171,9 @@ _MESSAGES = r"""
         ('words-long', '1 h', true, false, 'long'), ('words-too-long', '1 h', true, false, 'too long'),
         ('words-early', '1 h', true, false, 'Uno dos tres cuatro cinco seis siete ocho nueve'),
         ('words-by-broadcast', '1 h', true, false, 'Uno dos tres cuatro cinco seis siete ocho nueve'),
-        ('words-captioned', '1 h', true, false, 'Uno dos tres cuatro cinco seis siete ocho nueve');
+        ('words-captioned', '1 h', true, false, 'Uno dos tres cuatro cinco seis siete ocho nueve'),
+        ('words-superseded', '1 h', true, false, 'Uno dos tres cuatro cinco seis siete'),
+        ('words-superseded', '2 h', true, false, 'superseded');
     update said set broadcasted = true where key = 'words-by-broadcast' and not incoming;
     update said set at = '0'
      where key in ('cast-24', 'cast-24+', 'cast-72', 'cast-72+', 'cast-unknown') and at = '80 h';
@@ -190,6 +193,7 @@ _MESSAGES = r"""
     update messages set text = repeat('ab ', 66663) || 'abc' where text = 'long';
     update messages set text = repeat('ab ', 66663) || 'abcd' where text = 'too long';
     update messages set type = 'image', caption = text, text = 'not read' where id ~ '^edge words-captioned.*Uno';
+    update messages set broadcasted = null where chat_id = 'edge words-unsaid';
     update chats set is_deleted = true where id = 'edge cast-gone';
     update messages set type = 'image', media_backed_up = true
      where id in (select id from messages where type = 'file' order by md5(id) limit 5);
@@ -226,22 +230,59 @@ _LOADS = """
     values ('/chats/export', '2025-03-13 05:00Z', 'edge', '2025-03-13 07:00Z', 0);
 """
 # Scorings by two models and two versions of a prompt: repeated, by the second and at one instant; of satisfaction that
-# is not known; of days of which only some chats were scored; of chats that are deleted, or open again.
+# is not known; of days of which only some chats were scored; of chats that are deleted, open again, or rated.
 _SCORES = """
     insert into effectiveness_analysis (id, chat_id, user_id, effectiveness_score, response_time_score,
                                         resolution_score, customer_satisfaction, analysis_data, created_at)
     select 'edge ' || chat.number || judge.name || again.number, chat.id, (select min(id) from users),
            case when chat.number % 4 = 0 then level.resolution
                 else 0.6 * level.resolution + 0.4 * level.satisfaction end,
-           50, level.resolution, case when chat.number % 4 > 0 then level.satisfaction end,
+           chat.number * 11 % 101, level.resolution, case when chat.number % 4 > 0 then level.satisfaction end,
            jsonb_build_object('model', judge.model, 'prompt_version', judge.version, 'satisfaction_basis',
                               case when chat.number % 4 = 0 then 'none' else 'messages' end),
            timestamptz '2025-03-13 15:00Z' + make_interval(secs => again.seconds)
       from (select id, row_number() over (order by md5(id)) as number from chats) chat
       join (values ('a', 'simulated-judge', '1', 3), ('b', 'simulated-judge', '2', 7), ('c', 'another', '1', 11)
-           ) judge (name, model, version, every) on chat.number % judge.every = 0
+           ) judge (name, model, version, every) on chat.number % judge.every = 0 or chat.id like 'edge rated-%'
       join (values (1, 60), (2, 0), (3, 60)) again (number, seconds) on again.number = 1 or chat.number % 9 = 0
      cross join lateral (select chat.number * 13 % 5 * 25 + again.number as resolution,
                                 chat.number * 7 % 5 * 20 + again.number as satisfaction) level;
 """
-EDGES = _CHATS + _MESSAGES + _LOADS + _SCORES
+# What was paid for these scores; and calls of each fate beside them, also about canaries and a chat that is not there.
+_COSTS = """
+    insert into ops.analysis_calls (id, chat_id, score_key, attempt, mode, user_id, model, prompt_version,
+                                    terms_version, day, state, reserved_usd, cost_usd, outcome, reserved_at)
+    select id, chat_id, ''::bytea, 1, case when ascii(right(md5(id), 1)) % 2 = 0 then 'batch' else 'direct' end,
+           user_id, analysis_data ->> 'model', analysis_data ->> 'prompt_version', 1,
+           date '2025-03-13' + ascii(md5(id)) % 3,
+           'settled', 0.04, 0.00123457 * (1 + ascii(md5(id)) % 7), 'scored', created_at
+      from effectiveness_analysis;
+    insert into ops.analysis_calls (id, chat_id, score_key, attempt, mode, user_id, model, prompt_version,
+                                    terms_version, day, state, reserved_usd, cost_usd, outcome, reserved_at)
+    select concat_ws(' ', 'edge', chat.id, fate.state, fate.outcome, judge.model, judge.version), chat.id, ''::bytea, 1,
+           'batch', (select min(id) from users), judge.model, judge.version, 1, date '2025-03-14', fate.state,
+           fate.reserved, fate.cost, fate.outcome, timestamptz '2025-03-14 15:00Z'
+      from (
+        (select id from chats order by md5(id) desc limit 40) union all
+        values ('edge calm'), ('edge calm-late'), ('edge reopened'), ('canary:plain'), ('canary'), ('gone')
+           ) chat
+     cross join (
+        values ('simulated-judge', '1'), ('unscored', '1'), ('unscored', null)
+           ) judge (model, version)
+     cross join (
+        values ('settled', 0.04, 0.00700001, 'refused'), ('settled', 0.04, 0.00600001, 'held'),
+               ('lost', 0.03000001, null, 'failed'), ('released', 0.02, 0, null), ('reserved', 0.05000001, null, null)
+           ) fate (state, reserved, cost, outcome)
+     where chat.id !~ 'calm' or judge.model = 'unscored' and (fate.state = 'reserved') = (chat.id = 'edge calm-late')
+    union all
+    -- A day on which nothing but these was asked; the process of one died. Models that were asked about no closed chat.
+    select concat_ws(' ', 'edge', alone.chat, alone.state), alone.chat, ''::bytea, 1, alone.mode,
+           (select min(id) from users), 'asked of ' || alone.chat, '1', 1, date '2025-03-16', alone.state, 0.02, null,
+           null, timestamptz '2025-03-16 15:00Z'
+      from (
+        values ('canary:plain', 'batch', 'reserved'), ('canary:plain', 'direct', 'lost'),
+               ('edge reopened', 'direct', 'lost'), ('edge no-closing', 'direct', 'lost'),
+               ((select min(id) from chats where is_deleted and closed_at is not null), 'direct', 'lost')
+           ) alone (chat, mode, state);
+"""
+EDGES = _CHATS + _MESSAGES + _LOADS + _SCORES + _COSTS

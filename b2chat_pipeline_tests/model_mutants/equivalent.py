@@ -163,6 +163,21 @@ _BY_REASON: Mapping[str, Sequence[str]] = {
     ),
     "Both values are asked about in the same way.": ("chat_metrics:141: change.old <-> change.new",),
     "Asked only beside `was_closed`, which is of a status.": ("chat_metrics:147: without change.field = 'status'",),
+    "No words are as much below ten as one is.": ("scoring_candidates:15: 0 -> 1 in COALESCE(said.words, 0)",),
+    "What is scored was settled, so that it is known what was paid.": (
+        "scoring_spending_daily:11: COUNT(*) -> COUNT(call.cost_usd)",
+        "scoring_cost_daily:28: COUNT(*) -> COUNT(cost.paid_usd)",
+    ),
+    "A chat that is not there has no status.": ("scoring_cost_daily:20: inner -> left join of chat",),
+    "What is no candidate has no day, and a day without chats no candidate.": (
+        "effectiveness_daily:29: inner -> left join of candidate",
+        "effectiveness_daily:55: inner -> left join of chat",
+    ),
+    "One scoring is chosen for each, whichever comes first.": (
+        "effectiveness_daily:22: analysis.chat_id -> analysis.chat_id DESC",
+        "effectiveness_daily:22: judge.model -> judge.model DESC",
+        "effectiveness_daily:22: judge.prompt_version -> judge.prompt_version DESC",
+    ),
     "The middle is the same from either end.": (
         "arrival_heat_map:24: chat.first_response_seconds -> chat.first_response_seconds DESC",
         "agent_board_weekly:15: handle_seconds -> handle_seconds DESC",

@@ -23,6 +23,11 @@ from b2chat_pipeline_tests import test_live_views
 from b2chat_pipeline_tests.mart_reference import REFERENCES, Account, read_account, table_rows
 from b2chat_pipeline_tests.mart_reference.account import Row
 from b2chat_pipeline_tests.mart_reference.promises import CALM, sla_breaches_if_calm, sla_clocks_if_calm
+from b2chat_pipeline_tests.mart_reference.scores import (
+    SINCE_MEASURED,
+    effectiveness_daily_since,
+    scoring_candidates_since,
+)
 from b2chat_pipeline_tests.mart_support import (
     BOGOTA,
     FIRST,
@@ -349,7 +354,11 @@ def proofs_of(server: PostgresServer, project: Project, names: Collection[str]) 
         if set(names).difference(CORE, VIEWS):
             loaded = stack.enter_context(loaded_warehouse(server))
             reader = stack.enter_context(connect(loaded.url, purpose="mutants"))
-            proofs += [Marts(reader, project, loaded.account), _otherwise(stack, loaded)]
+            proofs += [
+                Marts(reader, project, loaded.account),
+                _otherwise(stack, loaded),
+                _since_measured(stack, loaded),
+            ]
         yield Proofs(connection, proofs, project)
 
 
@@ -365,4 +374,13 @@ def _otherwise(stack: ExitStack, loaded: Warehouse) -> Proof:
         "sla_breaches": sla_breaches_if_calm,
         "contact_cohorts": REFERENCES["contact_cohorts"],
     }
+    return Marts(connection, loaded.project, read_account(connection, BOGOTA), references)
+
+
+def _since_measured(stack: ExitStack, loaded: Warehouse) -> Proof:
+    """What can be scored of an account that has changed since it was measured, in a transaction that is forgotten."""
+    connection = stack.enter_context(connect(loaded.url, purpose="mutants"))
+    stack.enter_context(connection.transaction(force_rollback=True))
+    connection.execute(SINCE_MEASURED.encode())
+    references = {"scoring_candidates": scoring_candidates_since, "effectiveness_daily": effectiveness_daily_since}
     return Marts(connection, loaded.project, read_account(connection, BOGOTA), references)

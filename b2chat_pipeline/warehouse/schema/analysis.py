@@ -42,6 +42,9 @@ class AnalysisCall(Base):
     mode: Mapped[str] = mapped_column(comment="How it was sent: direct or batch.")
     user_id: Mapped[str] = mapped_column(comment="Who asked for it.")
     model: Mapped[str] = mapped_column(comment="Model that is asked.")
+    prompt_version: Mapped[str | None] = mapped_column(
+        comment="Version of the prompt it is asked by; NULL: of before it was noted, and brought no score."
+    )
     terms_version: Mapped[int] = mapped_column(comment="Version of the configured terms its cost is counted by.")
     day: Mapped[date] = mapped_column(comment="Account-local day whose cap it counts against.")
     state: Mapped[str] = mapped_column(

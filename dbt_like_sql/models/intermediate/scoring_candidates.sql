@@ -16,6 +16,7 @@ select chat.id as chat_id, chat.closed_at, promise.target_seconds, clock.elapsed
            -- About 50,000 tokens: beyond that no conversation is one any more.
            when said.characters > 200000 then 'too long'
            when metric.chat_id is null then 'metrics not built: run `b2chat build`'
+           when promise.target_seconds is null then 'no target for the first response'
            when clock.elapsed_seconds is null then 'time of the first response not known'
        end as reason
   from {{ source('b2chat', 'chats') }} as chat
@@ -37,9 +38,7 @@ select chat.id as chat_id, chat.closed_at, promise.target_seconds, clock.elapsed
   left join {{ ref('chat_metrics') }} as metric
     on metric.chat_id = chat.id
   left join lateral (
-    select coalesce(metric.sla_first_response_target_seconds, policy.target_seconds)::double precision
-               as target_seconds,
-           coalesce(metric.sla_first_response_business, policy.in_business_hours) as in_business_hours
+    select policy.target_seconds, policy.in_business_hours
       from {{ source('ops', 'sla_policies') }} as policy
      where policy.clock = 'first_response'
        and tstzrange(policy.valid_from, policy.valid_to) @> chat.created_at
@@ -47,7 +46,12 @@ select chat.id as chat_id, chat.closed_at, promise.target_seconds, clock.elapsed
        and (policy.channel is null or policy.channel = chat.provider::text)
      order by policy.priority is null, policy.channel is null
      limit 1
-  ) as promise on true
+  ) as fitting on true
+ cross join lateral (
+    select coalesce(metric.sla_first_response_target_seconds, fitting.target_seconds)::double precision
+               as target_seconds,
+           coalesce(metric.sla_first_response_business, fitting.in_business_hours) as in_business_hours
+  ) as promise
  cross join lateral (
     select case
                when promise.in_business_hours then metric.first_response_business_seconds
