@@ -15,40 +15,56 @@ import msgspec
 from b2chat_pipeline.analysis.transcript import Transcript
 
 # Goes into the key of a score: whoever changes what is taken out raises it.
-REDACTION_VERSION = "1"
+REDACTION_VERSION = "2"
 
 _BREAK = r"[ \t]*\n[ \t]*"
-_AT = r"(?:\s*(?:@|\(at\)|\[at\])\s*|\s+arroba\s+)"
-_DOT = rf"(?:\.|{_BREAK}\.|\.{_BREAK}|\s+punto\s+|\s+dot\s+)"
-_LOCAL = r"[\w.+%'\-]+"
-_LABEL = r"[\w\-]+"
+_AT = r"(?:\s*(?:@|\((?:at|arroba)\)|\[(?:at|arroba)\])\s*|\s+arroba\s+)"
+# Ends of addresses that are taken for such where there are spaces around the dot, as at the end of a sentence.
+_ENDING = r"(?:com|co|net|org|edu|gov|info|biz|app|io|mx|cl|pe|ar|ec|ve|br|es|us|eu|uk|fr|de|example|test)"
+_DOT = rf"(?:\.|{_BREAK}\.|\.{_BREAK}|\s+punto\s+|\s+dot\s+|\s*\.\s*(?={_ENDING}\b))"
+# What can begin at one place only and is never given back (`++`) costs one look at each character, however long a text.
+_LOCAL = r"(?<![\w.+%'\-])[\w.+%'\-]++"
+_LABEL = r"[\w\-]++"
 # An address may be broken over lines: then the word before the break belongs to it, or seems to.
-_EMAIL = re.compile(rf"(?:{_LOCAL}{_BREAK})?{_LOCAL}{_AT}{_LABEL}(?:{_BREAK}{_LABEL})?(?:{_DOT}{_LABEL})+")
+_EMAIL = re.compile(
+    rf"(?:{_LOCAL}{_BREAK})?{_LOCAL}{_AT}{_LABEL}(?:{_BREAK}{_LABEL})?(?:{_DOT}{_LABEL})+"
+    # Without a space the word may be part of another: then the end must be known.
+    rf"|(?<![\w.+\-])[\w.+\-]{{1,64}}arroba{_LABEL}(?>{_DOT}{_LABEL}){{0,5}}{_DOT}{_ENDING}\b"
+)
 _LINK = re.compile(
     r"\b(?:https?|ftp)://\S+"
     r"|\bwww\.\S+"
-    r"|\b[\w\-]+(?:\.[\w\-]+)+/\S*"
-    r"|\b[\w\-]+(?:\.[\w\-]+)*\.(?:com|net|org|info|biz|app|edu|gov)(?:\.[a-z]{2})?\b"
+    r"|(?<![\w\-])[\w\-]++(?:\.[\w\-]++){1,9}+/\S*"
+    r"|(?<![\w\-])[\w\-]++(?:\.[\w\-]++){0,8}\.(?:com|net|org|info|biz|app|edu|gov)(?:\.[a-z]{2})?\b"
 )
 # Digits with what people put between them. Seven are a phone number without its area.
 _DIGITS = re.compile(r"(?:\+[ \t]?)?\(?\d(?:[\s().\-/·\u2013]{0,3}\d){6,}")
+# Words and currencies that a number may follow, not the letters of a document.
+_WORDS = (
+    r"(?:a|al|con|cop|clp|de|del|el|en|es|eur|for|hay|is|la|las|los|lo|me|mi|mxn|my|n|no|nro|o|of|pen|por|que|se|si|son|su"
+    r"|the|to|tu|un|una|usd|y|ya)\s"
+)
 _DOCUMENTS = (
     # Documents with letters in them: tax and population numbers, passports, identity cards.
     re.compile(r"\b[a-z]{4}\d{6}[hm][a-z]{5}[a-z0-9]\d\b"),
-    re.compile(r"\b[a-z&]{3,4}\d{6}[a-z0-9]{3}\b"),
-    re.compile(r"\b[a-z]{1,3}[\-\s]?\d{6,9}[a-z]?\b"),
+    re.compile(r"\b[a-z&]{3,4}[\-\s]?\d{6}[\-\s]?[a-z0-9]{3}\b"),
+    re.compile(rf"\b(?!{_WORDS})[a-z]{{1,3}}[\-\s]?\d{{6,9}}[a-z]?\b"),
     re.compile(r"\b\d{1,3}(?:[.\s]?\d{3}){2}[\s\-]?[\dk]\b"),
     re.compile(r"\b\d{7,8}[\s\-]?[a-z]\b"),
 )
 # A number that somebody calls a document, however short it is.
 _CALLED_DOCUMENT = re.compile(
-    r"\b(?:c\.?\s?c\.?|cedula|dni|nit|rut|curp|rfc|nie|ine|ssn|passport|pasaporte|documento|identificacion|id)\b"
-    r"[\s:#.\-]{0,3}(?:(?:numero|number|no|nro|es|is|de identidad)\b[\s:#.\-]{0,3}){0,2}"
-    r"(?P<number>[a-z]{0,3}[\s\-]?\d(?:[\s.\-]{0,2}[\da-z]\b|[\s.\-]{0,2}\d){3,})"
+    r"\b(?:c\.?\s?c\b|c\.\s?e\b|ce\b|t\.\s?i\b|ti:|d\.?\s?n\.?\s?i\b|n\.?\s?i\.?\s?t\b|cedula\b|rut\b|cpf\b|curp\b|rfc\b"
+    r"|nie\b|ine\b|ssn\b|passport\b|pasaporte\b|doc\b|documento\b|identificacion\b|id\b)"
+    r"[\s:#.\-°]{0,3}"
+    r"(?:(?:numero|number|no|nro|n|el|es|e|is|de (?:identidad|ciudadania|extranjeria))\b[\s:#.\-°]{0,3}){0,3}"
+    r"(?P<number>[a-z]{0,3}[\s\-]?\d(?:[\s.,\-]{0,2}[\da-z]\b|[\s.,\-]{0,2}\d){3,})"
 )
 # Digits that are nobody's: amounts with their currency, days of these years and times of day.
 _HARMLESS = re.compile(
-    r"[$€£]\s?\d{1,3}(?:[.,]\d{3})+(?:[.,]\d{1,2})?\b(?![.,\-/]?\d)"
+    r"(?:[$€£]|\b(?:cop|usd|mxn|clp|pen|eur)\b)\s?\d{1,3}(?:[.,]\d{3})+(?:[.,]\d{1,2})?\b(?![.,\-/]?\d)"
+    r"|(?<![\w.,\-/])\d{1,3}(?:[.,]\d{3})+(?:[.,]\d{1,2})?\s(?:pesos|soles|euros|dolares|cop|usd|mxn|clp|pen|eur)\b"
+    r"|(?<![\w.\-/])[0-3]?\d\.(?:0?\d|1[0-2])\.20\d{2}\b(?![.\-/]?\d)"
     r"|(?<![\w.\-/])20\d{2}-(?:0\d|1[0-2])-[0-3]\d(?:[t\s]\d{2}:\d{2})?\b(?![.\-/]?\d)"
     r"|(?<![\w.\-/])[0-3]?\d([/\-])(?:0?\d|1[0-2])\1(?:20)?\d{2}\b(?:\s\d{1,2}:\d{2})?(?![.\-/]?\d)"
 )
@@ -58,6 +74,8 @@ _PHONE_DIGITS = range(7, 16)
 # Parts of names that are words of the language rather than somebody's.
 _PARTICLES = frozenset({"de", "del", "la", "las", "los", "el", "y", "da", "do", "dos", "van", "von", "the", "and"})
 _SHORTEST_NAME, _SHORTEST_VALUE = 3, 5
+# So many more may follow a part of a name without a space between.
+_MOST_PARTS = 5
 
 
 @dataclass(frozen=True)
@@ -231,16 +249,26 @@ def _merged(spans: Iterable[_Span]) -> list[_Span]:
 
 def _names_pattern(names: Iterable[str]) -> re.Pattern[str] | None:
     """Finds whole names, and each part of one that is long enough to be somebody's."""
-    wanted: set[str] = set()
+    whole: set[str] = set()
+    known: set[str] = set()
+    short: set[str] = set()
     for name in names:
         parts = [part for part in re.split(r"\W+", fold(name)) if part]
         if len(parts) > 1:
-            wanted.add(r"\W{1,3}".join(map(re.escape, parts)))
-        wanted |= {re.escape(part) for part in parts if len(part) >= _SHORTEST_NAME and part not in _PARTICLES}
-    if not wanted:
+            whole.add(r"\W{0,3}".join(map(re.escape, parts)))
+        short |= {re.escape(part) for part in parts if len(part) < _SHORTEST_NAME}
+        known |= {re.escape(part) for part in parts if len(part) >= _SHORTEST_NAME and part not in _PARTICLES}
+    if not known:
         return None
-    # Longest first: a whole name is one token, not one for each of its parts.
-    return re.compile(rf"(?<!\w)(?:{'|'.join(sorted(wanted, key=len, reverse=True))})(?!\w)")
+    # Whole names first: one is one token, not one for each of its parts. Parts may be written without a space between.
+    one = "|".join(_longest_first(known))
+    more = "|".join(_longest_first(known | short | _PARTICLES))
+    names = "|".join([*_longest_first(whole), rf"(?:{one})(?:['\u2019]?(?:{more})){{0,{_MOST_PARTS}}}+"])
+    return re.compile(rf"(?<!\w)(?:{names})(?!\w)")
+
+
+def _longest_first(texts: Iterable[str]) -> list[str]:
+    return sorted(texts, key=lambda text: (-len(text), text))
 
 
 def _value_pattern(value: str) -> re.Pattern[str] | None:

@@ -12,20 +12,23 @@ def ordinary(number: int, seed: int) -> Iterator[tuple[str, str]]:
     draw = random.Random(f"ordinary {seed}")
     for _ in range(number):
         about = draw.choice(list(_SENTENCES))
-        yield about, draw.choice(_SENTENCES[about]).format(
-            order=draw.randint(1000, 999999),
-            code=draw.choice(("A", "FV", "PQR", "OC")) + "-" + str(draw.randint(100, 99999)),
-            price=f"{draw.randint(1, 4999)}.{draw.choice(('000', '900', '500'))}",
-            million=f"{draw.randint(1, 19)}.{draw.randint(100, 999)}.{draw.choice(('000', '900'))}",
-            cents=f"{draw.randint(1, 9)},{draw.randint(100, 999)}.{draw.randint(10, 99)}",
-            day=draw.randint(1, 28),
-            month=draw.randint(1, 12),
-            of_month=draw.choice(_MONTHS),
-            year=draw.choice((2025, 2026)),
-            hour=draw.randint(1, 12),
-            clock=draw.randint(0, 23),
-            minute=draw.randint(0, 59),
-            few=draw.randint(2, 60),
+        yield (
+            about,
+            draw.choice(_SENTENCES[about]).format(
+                order=draw.randint(1000, 999999),
+                code=draw.choice(("A", "FV", "PQR", "OC")) + "-" + str(draw.randint(100, 99999)),
+                price=f"{draw.randint(1, 999)}.{draw.choice(('000', '900', '500'))}",
+                million=f"{draw.randint(1, 19)}.{draw.randint(100, 999)}.{draw.choice(('000', '900'))}",
+                cents=f"{draw.randint(1, 9)},{draw.randint(100, 999)}.{draw.randint(10, 99)}",
+                day=draw.randint(1, 28),
+                month=draw.randint(1, 12),
+                of_month=draw.choice(_MONTHS),
+                year=draw.choice((2025, 2026)),
+                hour=draw.randint(1, 12),
+                clock=draw.randint(0, 23),
+                minute=draw.randint(0, 59),
+                few=draw.randint(2, 60),
+            ),
         )
 
 
@@ -42,7 +45,8 @@ _SENTENCES = {
     ),
     "dates": (
         "lo compré el {day:02}/{month:02}/{year}", "el {year}-{month:02}-{day:02} pagué", "el {day} de {of_month}",
-        "desde el {day} de {of_month} de {year}", "{day:02}-{month:02}-{year} es la fecha", "para el {day}.{month}.{year}",
+                "desde el {day} de {of_month} de {year}", "{day:02}-{month:02}-{year} es la fecha",
+        "para el {day}.{month}.{year}",
         "entre el {day:02}/{month:02} y hoy",
     ),
     "hours": (

@@ -23,8 +23,8 @@ class Variant:
     names: tuple[str, ...] = ()
 
 
-type Written = tuple[str, str, tuple[str, ...]]  # the way, the data as written, its secret parts
-type Writer = Callable[[random.Random], Written]
+Written = tuple[str, str, tuple[str, ...]]  # the way, the data as written, its secret parts
+Writer = Callable[[random.Random], Written]
 
 _BEFORE = (
     "Hola, buenos días, ", "Claro que sí: ", "Le confirmo ", "Sí señora, anote por favor ", "perdón, me equivoqué, es ",
@@ -45,7 +45,7 @@ def variants(kind: str, number: int, seed: int) -> Iterator[Variant]:
             known, (way, written, secrets) = _name(draw)
         else:
             known, (way, written, secrets) = (), draw.choice(KINDS[kind])(draw)
-        text = draw.choice(_BEFORE) + _label(draw, kind, way) + written + draw.choice(_AFTER)
+        text = draw.choice(_BEFORE) + _label(draw, kind) + written + draw.choice(_AFTER)
         yield Variant(kind, way, text, secrets, known)
 
 
@@ -64,7 +64,7 @@ _LABELS = {
 }
 
 
-def _label(draw: random.Random, kind: str, way: str) -> str:
+def _label(draw: random.Random, kind: str) -> str:
     return "" if kind == "document" else draw.choice(_LABELS[kind])
 
 
@@ -81,7 +81,7 @@ def _groups(digits: str, *sizes: int) -> list[str]:
     return [group for group in [*groups, digits[at:]] if group]
 
 
-def _written(draw: random.Random, way: str, groups: Sequence[str], between: str, before: str = "") -> Written:
+def _written(way: str, groups: Sequence[str], between: str, before: str = "") -> Written:
     return way, before + between.join(groups), tuple(groups)
 
 
@@ -89,7 +89,7 @@ def _written(draw: random.Random, way: str, groups: Sequence[str], between: str,
 
 _SEPARATORS = {
     "spaces": " ", "dots": ".", "dashes": "-", "two spaces": "  ", "no-break spaces": "\u00a0",
-    "a line break": "\n", "spaced dashes": " - ", "slashes": "/",
+    "a line break": "\n", "spaced dashes": " - ", "slashes": "/", "invisible spaces": "\u200b",
 }  # fmt: skip
 _GROUPINGS = ((3, 3), (3, 3, 2), (3, 2, 2), (3, 4), (2, 2, 2, 2), (5,), (1, 3, 3))
 
@@ -99,18 +99,18 @@ def _mobile(draw: random.Random) -> str:
 
 
 def _phone_in_one(draw: random.Random) -> Written:
-    return _written(draw, "one run of digits", [_mobile(draw)], "")
+    return _written("one run of digits", [_mobile(draw)], "")
 
 
 def _phone_in_groups(draw: random.Random) -> Written:
     way = draw.choice(list(_SEPARATORS))
-    return _written(draw, way, _groups(_mobile(draw), *draw.choice(_GROUPINGS)), _SEPARATORS[way])
+    return _written(way, _groups(_mobile(draw), *draw.choice(_GROUPINGS)), _SEPARATORS[way])
 
 
 def _phone_with_country(draw: random.Random) -> Written:
     prefix = draw.choice(("+57", "+57 ", "57", "57 ", "0057", "(57) ", "(+57)", "+ 57 ", "+57-", "+57."))
     separator = draw.choice(("", " ", "-", "."))
-    return _written(draw, "+57 and kin", _groups(_mobile(draw), 3, 3), separator, prefix)
+    return _written("+57 and kin", _groups(_mobile(draw), 3, 3), separator, prefix)
 
 
 def _phone_in_parentheses(draw: random.Random) -> Written:
@@ -145,9 +145,10 @@ def _phone_from_abroad(draw: random.Random) -> Written:
     return "another country", f"{country}{draw.choice((' ', ''))}{between.join(groups)}", groups
 
 
-def _phone_in_wide_digits(draw: random.Random) -> Written:
+def _phone_in_other_digits(draw: random.Random) -> Written:
+    way, zero = draw.choice((("full-width digits", "\uff10"), ("Arabic digits", "\u0660")))
     digits = _mobile(draw)
-    return "full-width digits", "".join(chr(ord(digit) + 0xFEE0) for digit in digits), (digits,)
+    return way, "".join(chr(ord(zero) + int(digit)) for digit in digits), (digits,)
 
 
 # Mail addresses
@@ -221,14 +222,14 @@ def _cedula(draw: random.Random) -> Written:
     digits = _digits(draw, draw.choice((6, 7, 8, 8, 10, 10)))
     way, between = draw.choice((("one run", ""), ("one run", ""), ("dots", "."), ("commas", ","), ("spaces", " ")))
     groups = _thousands(digits) if between else [digits]
-    return _written(draw, f"cédula, {way}", groups, between, draw.choice(_OF_DOCUMENTS))
+    return _written(f"cédula, {way}", groups, between, draw.choice(_OF_DOCUMENTS))
 
 
 def _cedula_without_a_word(draw: random.Random) -> Written:
     """The answer to "¿me regala su número de cédula?": nothing but the number."""
     digits = _digits(draw, draw.choice((8, 10)))
     between = draw.choice(("", "."))
-    return _written(draw, "cédula without a word", _thousands(digits) if between else [digits], between)
+    return _written("cédula without a word", _thousands(digits) if between else [digits], between)
 
 
 def _thousands(digits: str) -> list[str]:
@@ -260,7 +261,9 @@ def _rut(draw: random.Random) -> Written:
 def _curp(draw: random.Random) -> Written:
     letters = "".join(draw.choice("ABCDEFGHJLMNPRSTUVZ") for _ in range(4))
     birth = f"{draw.randint(50, 99)}{draw.randint(1, 12):02}{draw.randint(1, 28):02}"
-    rest = draw.choice("HM") + draw.choice(("DF", "JC", "NL", "PL")) + "".join(draw.choice("BCDFGLMN") for _ in range(3))
+    rest = (
+        draw.choice("HM") + draw.choice(("DF", "JC", "NL", "PL")) + "".join(draw.choice("BCDFGLMN") for _ in range(3))
+    )
     written = letters + birth + rest + draw.choice(("A1", "09", "B5"))
     before = draw.choice(("CURP ", "curp: ", "mi CURP es ", ""))
     return "CURP", before + draw.choice((written, written.lower())), (written, birth)
@@ -315,7 +318,7 @@ def _card(draw: random.Random) -> Written:
             (_with_luhn(draw, "6011", 16), (4, 4, 4)),
         )
     )
-    return _written(draw, way, _groups(digits, *sizes), between)
+    return _written(way, _groups(digits, *sizes), between)
 
 
 # Links
@@ -359,7 +362,7 @@ def _link_to_a_number(draw: random.Random) -> Written:
 
 
 def _link_dressed(draw: random.Random) -> Written:
-    way, link, secrets = _link_with_scheme(draw)
+    _, link, secrets = _link_with_scheme(draw)
     before, after = draw.choice((("<", ">"), ("(", ")"), ("[aquí](", ")"), ('"', '"'), ("*", "*"), ("«", "»")))
     return "dressed", before + link + after, secrets
 
@@ -369,10 +372,12 @@ def _link_dressed(draw: random.Random) -> Written:
 _GIVEN = (
     "Ana", "Luz Marina", "José", "María Fernanda", "Andrés", "Sofía", "Iván", "Ximena", "Óscar", "Begoña", "Jhon Jairo",
     "Tomás", "Nicolás", "Yulieth", "Angélica", "Eva", "Raúl", "Mónica", "Ignacio", "Zoë", "João", "Inés",
+    "Günther", "Siobhán",
 )  # fmt: skip
 _FAMILY = (
     "Pérez", "Muñoz", "Rodríguez", "Zapata", "Gómez", "Castaño", "Ñáñez", "De la Cruz", "Del Río", "Echeverría",
     "Quiñones", "Ávila", "Güiza", "Sáenz", "Londoño", "D'Angelo", "Peñalosa", "Conceição", "Rojas-Vélez", "Ibáñez",
+    "Nguyễn", "Łuczak", "Çelik",
 )  # fmt: skip
 _SMALL = {"de", "la", "del", "los", "y", "d"}
 
@@ -383,7 +388,7 @@ def _name(draw: random.Random) -> tuple[tuple[str, ...], Written]:
     full = f"{given} {family}"
     agent = f"{draw.choice(_GIVEN)} {draw.choice(_FAMILY)}"
     way = draw.choice(list(_WAYS_OF_NAMES))
-    written = _WAYS_OF_NAMES[way](draw, given, family)
+    written = _WAYS_OF_NAMES[way](given, family)
     known = (full, agent) if draw.random() < 0.5 else (agent, full)
     return known, (way, written, tuple(part for part in _parts(written) if plain(part) not in _SMALL))
 
@@ -398,31 +403,34 @@ def _unaccented(name: str) -> str:
     return "".join(character for character in decomposed if not unicodedata.combining(character))
 
 
-_WAYS_OF_NAMES: dict[str, Callable[[random.Random, str, str], str]] = {
-    "as it is": lambda draw, given, family: f"{given} {family}",
-    "capitals": lambda draw, given, family: f"{given} {family}".upper(),
-    "small letters": lambda draw, given, family: f"{given} {family}".lower(),
-    "without accents": lambda draw, given, family: _unaccented(f"{given} {family}"),
-    "small and without accents": lambda draw, given, family: _unaccented(f"{given} {family}").lower(),
-    "accents apart from their letters": lambda draw, given, family: unicodedata.normalize("NFD", f"{given} {family}"),
-    "given name": lambda draw, given, family: draw.choice((given, given.lower(), given.upper())),
-    "first given name": lambda draw, given, family: given.split()[0],
-    "family name": lambda draw, given, family: draw.choice((family, family.lower(), _unaccented(family))),
-    "first names of both": lambda draw, given, family: f"{given.split()[0]} {family.rsplit(' ', 1)[-1]}",
-    "family name first": lambda draw, given, family: f"{family}, {given}",
-    "a line break": lambda draw, given, family: f"{given}\n{family}",
-    "two spaces": lambda draw, given, family: f"{given}  {family}".replace(" ", "  "),
-    "a hyphen": lambda draw, given, family: f"{given}-{family}".replace(" ", "-"),
-    "a dot": lambda draw, given, family: f"{given}.{family}".replace(" ", "."),
-    "run together": lambda draw, given, family: f"{given}{family}".replace(" ", ""),
-    "stars": lambda draw, given, family: f"*{given}* _{family}_",
+_WAYS_OF_NAMES: dict[str, Callable[[str, str], str]] = {
+    "as it is": "{} {}".format,
+    "capitals": lambda given, family: f"{given} {family}".upper(),
+    "small letters": lambda given, family: f"{given} {family}".lower(),
+    "without accents": lambda given, family: _unaccented(f"{given} {family}"),
+    "small and without accents": lambda given, family: _unaccented(f"{given} {family}").lower(),
+    "accents apart from their letters": lambda given, family: unicodedata.normalize("NFD", f"{given} {family}"),
+    "given name": lambda given, _: given,
+    "given name in capitals": lambda given, _: given.upper(),
+    "first given name": lambda given, _: given.split()[0],
+    "family name": lambda _, family: family,
+    "family name without accents": lambda _, family: _unaccented(family).lower(),
+    "first and last": lambda given, family: f"{given.split()[0]} {family.rsplit(' ', 1)[-1]}",
+    "family name first": lambda given, family: f"{family}, {given}",
+    "a line break": "{}\n{}".format,
+    "two spaces": lambda given, family: f"{given} {family}".replace(" ", "  "),
+    "a hyphen": lambda given, family: f"{given}-{family}".replace(" ", "-"),
+    "a dot": lambda given, family: f"{given}.{family}".replace(" ", "."),
+    "run together": lambda given, family: f"{given}{family}".replace(" ", ""),
+    "first and last run together": lambda given, family: f"{given.split()[0]}{family.rsplit(' ', 1)[-1]}".lower(),
+    "stars": "*{}* _{}_".format,
 }
 
 
 KINDS: dict[str, tuple[Writer, ...]] = {
     "phone": (
         _phone_in_one, _phone_in_groups, _phone_in_groups, _phone_with_country, _phone_in_parentheses, _landline,
-        _phone_from_abroad, _phone_in_wide_digits,
+        _phone_from_abroad, _phone_in_other_digits,
     ),
     "mail": (
         _mail_as_is, _mail_in_capitals, _mail_in_words, _mail_with_spaces, _mail_over_two_lines, _mail_cut_in_the_user,
