@@ -250,7 +250,7 @@ def test_hours_that_the_sweeper_gave_up_are_an_error_with_the_command_that_loads
 
     passed, severity, told = looked(pipeline)["hours_of_chats"]
 
-    start, end = (f"{(THIS_HOUR - timedelta(hours=ago)).astimezone(ZONE):%Y-%m-%dT%H:%M}" for ago in (3, 2))
+    start, end = (f"{(this_hour() - timedelta(hours=ago)).astimezone(ZONE):%Y-%m-%dT%H:%M}" for ago in (3, 2))
     assert (passed, severity) == (False, "ERROR")
     assert told.startswith("1 hours were tried eight times and given up; of all, 1 failed or are missing: ")
     assert told.endswith(f": b2chat load {start} {end}, once the cause is mended.")

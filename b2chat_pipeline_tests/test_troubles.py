@@ -98,6 +98,26 @@ def test_an_outage_is_told_once_to_each_administrator_and_so_is_its_end(pipeline
     assert not is_read
 
 
+def test_an_outage_that_a_full_read_of_contacts_met_is_over_when_an_hour_of_contacts_is_read(
+    pipeline: Pipeline,
+) -> None:
+    pipeline.simulator.faults.add(GONE)
+    full_read = build_definitions(os.environ).resolve_job_def("contacts_full_read")
+    failed = full_read.execute_in_process(instance=pipeline.instance, raise_on_error=False)
+    look(pipeline)
+    begun = notices(pipeline)
+    pipeline.simulator.faults.clear()
+    pipeline.run(HOURS[:1], assets=SIDES["chats"])
+    look(pipeline, later=HELD)
+    chats_alone = notices(pipeline)
+    pipeline.run(HOURS[:1], assets=SIDES["contacts"])
+    look(pipeline, later=HELD)
+
+    assert not failed.success
+    assert begun == chats_alone == told_to_both(("error", "B2Chat cannot be read", 0))
+    assert notices(pipeline) == told_to_both(("success", "B2Chat cannot be read", 0))
+
+
 def test_each_failure_has_one_row_of_the_log_that_leads_to_its_run_and_its_sync(pipeline: Pipeline) -> None:
     pipeline.simulator.faults.add(REFUSED)
     run = pipeline.run(HOURS[:1])

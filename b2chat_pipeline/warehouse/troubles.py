@@ -10,7 +10,8 @@ from psycopg import Connection
 from b2chat_pipeline.policy.troubles import DIED, OF_ALL_HOURS, Failure
 
 # A sync is made up for by one of its kind that ended well, or, where the cause may lie in the hours themselves, by
-# loads of every one of them from pages that were read since it began.
+# loads of every one of them from pages that were read since it began. What kept a full read of contacts from their
+# source is over when an hour of contacts is read.
 _FAILED = """
     with syncs as (
         select id, entity_type, status, started_at, completed_at, error_message, metadata as about,
@@ -48,7 +49,9 @@ _FAILED = """
                               and reads.read_at >= started_at)))
                else exists (
                     select from syncs later
-                     where later.subject = failed.subject and later.status = 'success'
+                     where later.status = 'success'
+                       and (later.subject = failed.subject
+                            or code = any(%(of_all_hours)s) and later.entity_type = failed.entity_type)
                        and later.completed_at > failed.completed_at
                        and coalesce(later.about ->> 'read', 'true') = 'true')
            end
