@@ -7,8 +7,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from b2chat_pipeline.commands.load import BY_DAEMON, IN_THIS_PROCESS
 from b2chat_pipeline.operations.planning import load_plan
-from b2chat_pipeline.policy.loads import Allowance, LoadPlan, SideExpected, plan_load
+from b2chat_pipeline.policy.loads import Allowance, LoadPlan, Pace, SideExpected, plan_load
 from b2chat_pipeline.warehouse.connection import connect
 from b2chat_pipeline.windows import AccountClock, Window
 from b2chat_pipeline_tests.dagster_support import FIRST_DAY, Pipeline, hours_of, running_pipeline
@@ -22,7 +23,9 @@ ANY = Allowance(None, None, 0.0)
 
 def planned(records: float, *, hours: int, per_run: int = 744, allowance: Allowance = ANY) -> LoadPlan:
     side = SideExpected(records, 0.5)
-    return plan_load({"chats": side}, hours=hours, hours_per_run=per_run, allowance=allowance, clock=CLOCK, now=NOON)
+    return plan_load(
+        {"chats": side}, hours=hours, pace=Pace(0.0, 5.0, 0.01, 1, per_run), allowance=allowance, clock=CLOCK, now=NOON
+    )
 
 
 @pytest.mark.parametrize(
@@ -43,6 +46,18 @@ def test_requests_beyond_what_is_left_today_go_over_the_next_days(left: int, day
     assert max(NOON, midnight) < told.finished < max(NOON, midnight) + timedelta(minutes=2)
 
 
+def test_runs_beside_each_other_start_at_once_and_share_the_machine() -> None:
+    def seconds(hours: int, runs_at_once: int) -> float:
+        side = SideExpected(19_900, 0.5)
+        pace = Pace(begin=30.0, run=10.0, hour=0.1, runs_at_once=runs_at_once, hours_per_run=100)
+        told = plan_load({"chats": side}, hours=hours, pace=pace, allowance=ANY, clock=CLOCK, now=NOON)
+        return (told.finished - NOON).total_seconds()
+
+    assert seconds(100, 3) == 30 + 10 + 10 + 50
+    assert (seconds(300, 3), seconds(300, 1)) == (30 + 10 + 30 + 50, 30 + 30 + 30 + 50)
+    assert seconds(400, 3) == 30 + 20 + 40 + 50
+
+
 @pytest.fixture
 def pipeline(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipeline]:
     with running_pipeline(database_url, monkeypatch) as running:
@@ -52,11 +67,11 @@ def pipeline(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pip
 def test_of_an_account_that_is_not_known_one_page_of_each_side_tells_what_then_happens(pipeline: Pipeline) -> None:
     days = CLOCK.day_window(FIRST_DAY).start, CLOCK.day_window(date(2025, 3, 5)).end
     with connect(pipeline.database_url, purpose="test") as connection:
-        told = load_plan(connection, os.environ, Window(*days), hours_per_run=744)
+        told = load_plan(connection, os.environ, Window(*days), pace=BY_DAEMON)
         asked = len(pipeline.simulator.requests)
         pipeline.run([hours_of(FIRST_DAY)[0], hours_of(date(2025, 3, 5))[-1]])
         took = len(pipeline.simulator.requests) - asked
-        again = load_plan(connection, os.environ, Window(*days), hours_per_run=744)
+        again = load_plan(connection, os.environ, Window(*days), pace=BY_DAEMON)
 
     assert abs(told.requests - took) <= max(1, 0.1 * took)
     assert (asked, abs(again.requests - took) <= max(1, 0.1 * took)) == (4, True)
@@ -64,7 +79,7 @@ def test_of_an_account_that_is_not_known_one_page_of_each_side_tells_what_then_h
 
 def test_a_single_day_can_be_planned_although_b2chat_is_asked_for_two_at_least(pipeline: Pipeline) -> None:
     with connect(pipeline.database_url, purpose="test") as connection:
-        told = load_plan(connection, os.environ, CLOCK.day_window(date(2025, 3, 4)), hours_per_run=24)
+        told = load_plan(connection, os.environ, CLOCK.day_window(date(2025, 3, 4)), pace=IN_THIS_PROCESS)
 
     # Of each side a page, and a token.
     assert told.requests == 4

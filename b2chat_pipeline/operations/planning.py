@@ -14,7 +14,7 @@ from b2chat_pipeline.b2chat.errors import B2ChatError
 from b2chat_pipeline.b2chat.paging import Query
 from b2chat_pipeline.operations.probing import ask_once, utc_now
 from b2chat_pipeline.policy import PAGE_SIZE, history_left, request_share
-from b2chat_pipeline.policy.loads import Allowance, LoadPlan, SideExpected, plan_load
+from b2chat_pipeline.policy.loads import RECORD_SECONDS, Allowance, LoadPlan, Pace, SideExpected, plan_load
 from b2chat_pipeline.settings import OperatorError, read_account, read_source
 from b2chat_pipeline.warehouse.accounts import stored_settings
 from b2chat_pipeline.warehouse.staleness import requests_sent
@@ -30,7 +30,7 @@ class NotPlannedError(OperatorError):
     """B2Chat was asked how much there is to load, and did not answer."""
 
 
-def load_plan(connection: Connection, environ: Mapping[str, str], window: Window, *, hours_per_run: int) -> LoadPlan:
+def load_plan(connection: Connection, environ: Mapping[str, str], window: Window, *, pace: Pace) -> LoadPlan:
     """What loading the hours of a window will take. Raises OperatorError.
 
     Where more than half of the hours have been read before, they tell what the others hold; else B2Chat is asked for
@@ -49,7 +49,7 @@ def load_plan(connection: Connection, environ: Mapping[str, str], window: Window
     return plan_load(
         sides,
         hours=(window.end - window.start) // _HOUR,
-        hours_per_run=hours_per_run,
+        pace=pace,
         allowance=allowance,
         clock=clock,
         now=now,
@@ -75,4 +75,7 @@ def _expected(
         ) from None
     page = decode_page(answer.body, endpoint)
     asked = max(2, len(days))
-    return SideExpected((page.total or len(page.records)) * len(days) / asked, seconds or answer.seconds)
+    return SideExpected(
+        (page.total or len(page.records)) * len(days) / asked,
+        seconds or answer.seconds + PAGE_SIZE * RECORD_SECONDS,
+    )

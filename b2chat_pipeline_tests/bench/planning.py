@@ -16,11 +16,10 @@ from time import perf_counter
 
 import psycopg
 
-from b2chat_pipeline.assets.sides import HOURS_PER_RUN
-from b2chat_pipeline.commands.load import HOURS_AT_ONCE
+from b2chat_pipeline.commands.load import BY_DAEMON, IN_THIS_PROCESS
 from b2chat_pipeline.commands.ports import free_port
 from b2chat_pipeline.operations.planning import load_plan
-from b2chat_pipeline.policy.loads import LoadPlan
+from b2chat_pipeline.policy.loads import LoadPlan, Pace
 from b2chat_pipeline.warehouse.connection import connect
 from b2chat_pipeline.windows import AccountClock, Window
 from b2chat_pipeline_tests.bench.account import FIRST_DAY, ZONE, BenchAccount, running_account
@@ -41,21 +40,21 @@ def measure_plan(*, days: int) -> list[Measure]:
     """Two measures of each way to load, of one round: it takes long. Raises RuntimeError where a load fails."""
     with running_account(chats_per_day=CHATS_PER_DAY, days=days) as account, production_server() as server:
         measures = []
-        for way, hours_per_run, working in (
-            ("one process", HOURS_AT_ONCE, _alone),
-            ("the daemon", HOURS_PER_RUN, _with_daemon),
+        for way, pace, working in (
+            ("one process", IN_THIS_PROCESS, _alone),
+            ("the daemon", BY_DAEMON, _with_daemon),
         ):
             with server.database(migrated=True) as url, server.database(migrated=False) as dagster_url:
                 settings = account_environment(account.url, url) | {
                     "DAGSTER_DATABASE_URL": dagster_url,
                     "B2CHAT_REQUESTS_PER_SECOND": "5",
                 }
-                measures += _planned_and_happened(account, way, hours_per_run, settings, working)
+                measures += _planned_and_happened(account, way, pace, settings, working)
         return measures
 
 
 def _planned_and_happened(
-    account: BenchAccount, way: str, hours_per_run: int, settings: Mapping[str, str], working: _Working
+    account: BenchAccount, way: str, pace: Pace, settings: Mapping[str, str], working: _Working
 ) -> list[Measure]:
     url = settings["B2CHAT_DATABASE_URL"]
     end = account.last_day + timedelta(days=1)
@@ -69,7 +68,7 @@ def _planned_and_happened(
         settle(url)
         began = datetime.now(UTC)
         with connect(url, purpose="bench") as connection:
-            plan = load_plan(connection, {**os.environ, **settings}, window, hours_per_run=hours_per_run)
+            plan = load_plan(connection, {**os.environ, **settings}, window, pace=pace)
         asked = _requests(url)
         started = perf_counter()
         said = home.run(["b2chat", "load", FIRST_DAY.isoformat(), end.isoformat()], settings, seconds=_PATIENCE)
