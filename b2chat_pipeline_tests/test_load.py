@@ -60,6 +60,19 @@ def test_every_column_is_what_the_account_holds_and_follows_it_three_weeks_on(da
     assert any(before.contacts[key] != after.contacts[key] for key in before.contacts)
 
 
+@pytest.mark.any_postgres
+def test_a_clock_that_jumps_an_hour_back_and_forth_loses_nothing_and_brings_nothing_old_back(database_url: str) -> None:
+    with running_pipeline(database_url, SMALL, now=NOW) as pipeline:
+        assert all_loaded(pipeline.load_account(FIRST, LAST))
+        pipeline.simulator.clock.advance(-timedelta(hours=1))
+        assert all_loaded(pipeline.load_account(FIRST, LAST))
+        check_tables(database_url, expected(SMALL, NOW, first=FIRST, last=LAST))
+
+        pipeline.simulator.clock.advance(timedelta(hours=2))
+        assert all_loaded(pipeline.load_account(FIRST, LAST))
+        check_tables(database_url, expected(SMALL, NOW + timedelta(hours=1), first=FIRST, last=LAST))
+
+
 def test_a_chat_that_changed_counts_its_versions_and_one_that_did_not_keeps_the_first(database_url: str) -> None:
     with running_pipeline(database_url, SMALL, now=NOW) as pipeline:
         pipeline.load_days(FIRST, FIRST)

@@ -1,5 +1,6 @@
 """The hourly schedule: which hour a tick asks for, also where clocks change, and when it asks for none."""
 
+import time
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
@@ -83,6 +84,22 @@ def test_a_tick_that_is_late_or_repeated_asks_under_the_same_run_key() -> None:
     requests = [tick(at), tick(at), tick(at + timedelta(minutes=50))]
 
     assert {request.run_key for request in requests if isinstance(request, dg.RunRequest)} == {"2025-03-06-09:00"}
+
+
+@pytest.mark.parametrize("zone", ["Asia/Kathmandu", "America/Los_Angeles"])
+def test_a_machine_in_another_zone_asks_for_the_same_hour(zone: str, settings: pytest.MonkeyPatch) -> None:
+    try:
+        settings.setenv("TZ", zone)
+        time.tzset()
+        request = tick(datetime(2025, 3, 6, 15, 7, tzinfo=UTC))
+        window = AccountClock(ZoneInfo("America/Bogota")).day_window(date(2025, 3, 6))
+    finally:
+        settings.delenv("TZ")
+        time.tzset()
+
+    assert isinstance(request, dg.RunRequest)
+    assert request.partition_key == "2025-03-06-09:00"
+    assert window.start == datetime(2025, 3, 6, 5, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
