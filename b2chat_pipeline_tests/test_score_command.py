@@ -14,11 +14,17 @@ from b2chat_pipeline.analysis.ledger import ScoringBusyError, scoring_alone
 from b2chat_pipeline.analysis.service import ServiceSettingsError
 from b2chat_pipeline.analysis.terms import TermsMissingError
 from b2chat_pipeline.cli import cli
+from b2chat_pipeline.commands.demo import configuration_of_the_demo
 from b2chat_pipeline.commands.score import check, preview, score
+from b2chat_pipeline.operations.applying import Account, apply
+from b2chat_pipeline.operations.configuration import parse
 from b2chat_pipeline.settings import SettingsError
+from b2chat_pipeline.simulator import Clock, Simulator
+from b2chat_pipeline.warehouse.accounts import SYSTEM_USER
 from b2chat_pipeline.warehouse.connection import connect
 from b2chat_pipeline_tests.dagster_support import account_environment
-from b2chat_pipeline_tests.scoring_support import KEY, NOW, Bench, Scripted, error, model, token_count
+from b2chat_pipeline_tests.scoring_support import CLOCK, KEY, NOW, Bench, Scripted, error, model, token_count
+from b2chat_pipeline_tests.simulator_support import SMALL
 
 pytestmark = pytest.mark.any_postgres
 
@@ -133,6 +139,24 @@ def test_a_model_that_is_or_is_about_to_be_retired_fails_the_check(
     assert not check(os.environ)
 
     assert "Name another model" in capsys.readouterr().out
+
+
+def test_scores_of_the_demo_bear_the_name_of_its_judge_wherever_they_are_shown(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench.use(2)
+    account = Account(CLOCK, SYSTEM_USER, NOW)
+    apply(bench.connection, parse(configuration_of_the_demo().encode()), account)
+    with Simulator(SMALL, clock=Clock(NOW)) as simulator:
+        monkeypatch.setenv("ANTHROPIC_API_KEY", "demo")
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", simulator.url)
+        assert score(os.environ, **SPAN, user=None)
+
+    told = capsys.readouterr().out
+    scores = "select analysis_data ->> 'model', analysis_data -> 'response' ->> 'model' from effectiveness_analysis"
+    assert "Asked simulated-judge 2 times" in told
+    assert bench.rows(scores) == [("simulated-judge", "simulated-judge")] * 2
+    assert bench.rows("select distinct model from ops.analysis_calls") == [("simulated-judge",)]
 
 
 def test_every_command_and_query_of_the_page_works(

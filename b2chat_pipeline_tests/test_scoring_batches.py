@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 
 from b2chat_pipeline.analysis.adopting import GRACE
+from b2chat_pipeline.analysis.batch_service import lines_of
 from b2chat_pipeline.analysis.collecting import ResultsUnreadableError
 from b2chat_pipeline.analysis.ledger import CapReachedError
 from b2chat_pipeline.analysis.preparing import MOST_FAILURES
@@ -352,3 +353,14 @@ def test_a_request_of_a_batch_is_that_of_a_single_call(bb: BatchBench) -> None:
     bb.bench.score()
 
     assert json.loads(bb.bench.server.bodies[-1]) == together
+
+
+@pytest.mark.parametrize("size", range(1, 9))
+def test_results_are_read_line_by_line_wherever_the_stream_is_cut(size: int) -> None:
+    # Of one to four bytes; the last two end lines elsewhere.
+    told = [{"custom_id": "á€😀 \u2028\x85"}, {"custom_id": "ñandú"}, {"custom_id": "the last one"}]
+    body = b"\n".join(json.dumps(it, ensure_ascii=False).encode() for it in told)
+
+    for stream in (body, body + b"\n", body.replace(b"\n", b"\n\n") + b" \n"):
+        pieces = (stream[place : place + size] for place in range(0, len(stream), size))
+        assert [json.loads(line) for line in lines_of(pieces)] == told

@@ -4,22 +4,27 @@ Here belongs what the endpoints of batches answer, and what their errors mean. N
 errors (`service.py`); what is in a batch (`submitting.py`), what its results are worth (`collecting.py`).
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import datetime
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from b2chat_pipeline.analysis.service import AgainError, Call, CallFailedError, Service, refusal, was_sent
+from b2chat_pipeline.analysis.service import Call, CallFailedError, Service
+
+if TYPE_CHECKING:
+    import anthropic
 
 _PATH = "/v1/messages/batches"
 # Batches that one page of the list holds.
 _PAGE = 100
 # Errors of an item that the same item would meet again.
 _FINAL = frozenset({"invalid_request_error", "request_too_large"})
+_NOT_FOUND, _OF_SERVER, _OVERLOADED = 404, 500, 529
+# What a server may say that has done what it was asked for; one that is overloaded has not.
+_MAYBE_DONE = frozenset({408, 409})
 _Told = TypeVar("_Told")
-_Answer = TypeVar("_Answer")
 
 
 class CreationLostError(Exception):
@@ -149,7 +154,7 @@ class BatchService(Service):
         with ExitStack() as stack:
             answer = self._patiently(Call(), lambda: stack.enter_context(streaming.results(batch_id)))
             try:
-                for line in _lines(answer.iter_bytes()):
+                for line in lines_of(answer.iter_bytes()):
                     yield _decoded(line, ItemResult)
             except httpx2.HTTPError as error:
                 raise CallFailedError(f"the results broke off ({type(error).__name__})") from None
@@ -162,41 +167,24 @@ class _MissingError(Exception):
 class _LookUp(Call):
     """The attempts to look up what may not exist."""
 
-    def attempted(self, attempt: Callable[[], _Answer]) -> _Answer:
-        """One attempt. Raises _MissingError too."""
-        import anthropic
-
-        def look() -> _Answer:
-            try:
-                return attempt()
-            except anthropic.NotFoundError:
-                raise _MissingError from None
-
-        return super().attempted(look)
+    def refused(self, error: "anthropic.APIStatusError") -> Exception:
+        """_MissingError where it does not."""
+        return _MissingError() if error.status_code == _NOT_FOUND else super().refused(error)
 
 
 class _Creation(Call):
     """The attempts to create one batch: only what certainly created none is tried again."""
 
-    def attempted(self, attempt: Callable[[], _Answer]) -> _Answer:
-        """One attempt. Raises AgainError where there is no batch yet, and what `refusal` says; a CallFailedError where
-        there may be one, which counts as unanswered.
-        """
-        import anthropic
+    def refused(self, error: "anthropic.APIStatusError") -> Exception:
+        """A CallFailedError where there may be a batch, which counts as unanswered; else what `refusal` says."""
+        if error.status_code in _MAYBE_DONE or (error.status_code >= _OF_SERVER and error.status_code != _OVERLOADED):
+            self.unanswered += 1
+            return CallFailedError(f"the service answered with status {error.status_code}")
+        return super().refused(error)
 
-        try:
-            return attempt()
-        except anthropic.APIStatusError as error:
-            if error.status_code in {408, 409} or (error.status_code >= 500 and error.status_code != 529):
-                self.unanswered += 1
-                raise CallFailedError(f"the service answered with status {error.status_code}") from None
-            raise refusal(error) from None
-        except anthropic.APIConnectionError as error:
-            told = f"no answer came ({type(error.__cause__ or error).__name__})"
-            if was_sent(error):
-                self.unanswered += 1
-                raise CallFailedError(told) from None
-            raise AgainError(told) from None
+    def unheard(self, told: str, *, is_sent: bool) -> Exception:
+        """The same where the request may have come."""
+        return CallFailedError(told) if is_sent else super().unheard(told, is_sent=is_sent)
 
 
 def _decoded(body: bytes, shape: type[_Told]) -> _Told:
@@ -206,7 +194,7 @@ def _decoded(body: bytes, shape: type[_Told]) -> _Told:
         raise CallFailedError("the service's answer has another form than a batch's", unanswered=1) from None
 
 
-def _lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
+def lines_of(chunks: Iterator[bytes]) -> Iterator[bytes]:
     """The lines of a stream. Texts hold other signs that end lines, but never this one."""
     rest = b""
     for chunk in chunks:

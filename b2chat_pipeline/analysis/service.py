@@ -164,10 +164,19 @@ class Call:
         try:
             return attempt()
         except anthropic.APIStatusError as error:
-            raise refusal(error) from None
+            raise self.refused(error) from None
         except anthropic.APIConnectionError as error:
-            self.unanswered += was_sent(error)
-            raise AgainError(f"no answer came ({type(error.__cause__ or error).__name__})") from None
+            is_sent = was_sent(error)
+            self.unanswered += is_sent
+            raise self.unheard(f"no answer came ({type(error.__cause__ or error).__name__})", is_sent=is_sent) from None
+
+    def refused(self, error: "anthropic.APIStatusError") -> Exception:
+        """What an answer with an error status means for the call."""
+        return refusal(error)
+
+    def unheard(self, told: str, *, is_sent: bool) -> Exception:  # noqa: ARG002 - other calls ask
+        """What it means that no answer came to what may have been sent."""
+        return AgainError(told)
 
 
 def was_sent(error: "anthropic.APIConnectionError") -> bool:

@@ -42,7 +42,7 @@ def demo(environ: Mapping[str, str], *, days: int, port: int, leave: bool) -> No
     with open_services(settings, port=port) as services:
         _start_simulator(services, simulator_port)
         services.start_webserver()
-        _write_configuration(services)
+        read_configuration_file(services.environ).write_text(configuration_of_the_demo(), encoding="utf-8")
         apply_to(services.databases.warehouse, services.environ)
         _load(services)
         services.start_daemon()
@@ -100,13 +100,11 @@ _DEMO = (
 _REAL = ("B2CHAT_DATABASE_URL", "DAGSTER_DATABASE_URL", "DAGSTER_HOME")
 
 
-def _write_configuration(services: Services) -> None:
+def configuration_of_the_demo() -> str:
     """The example's configuration, but for the one model that the simulator has, which costs nobody anything."""
     example = (project_folder() / "config.example.yaml").read_text(encoding="utf-8")
     with_judge = re.sub(r"(?m)^  model: .*$", f"  model: {JUDGE}", example)
-    read_configuration_file(services.environ).write_text(
-        re.sub(r"(?m)^  caps: .*$", "  caps: {day: 100, month: 1000}", with_judge), encoding="utf-8"
-    )
+    return re.sub(r"(?m)^  caps: .*$", "  caps: {day: 100, month: 1000}", with_judge)
 
 
 class _Scoring:
