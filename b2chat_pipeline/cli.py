@@ -1,18 +1,18 @@
 """The `b2chat` command: options, help texts, and errors as one sentence.
 
-Here belongs how a command is called. Not here: what it does (`commands/`).
+Here belongs how a command is called. Not here: what it does (`commands/`), the commands about scoring
+(`cli_scoring.py`).
 """
 
 import logging
-import os
 import sys
-from collections.abc import Mapping
 from datetime import datetime
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import click
 
+from b2chat_pipeline.cli_scoring import labels, score
+from b2chat_pipeline.commands.environment import environ as _environ
 from b2chat_pipeline.commands.processes import terminate_like_interrupt
 from b2chat_pipeline.settings import OperatorError
 
@@ -30,6 +30,10 @@ def _zone(_context: click.Context, _option: click.Parameter, name: str) -> ZoneI
 @click.version_option(package_name="b2chat-pipeline")
 def cli() -> None:
     """Loads a B2Chat customer-service account into PostgreSQL, hour by hour, with Dagster."""
+
+
+cli.add_command(score)
+cli.add_command(labels)
 
 
 @cli.command(short_help="Try everything on invented data, without an account.")
@@ -106,31 +110,6 @@ def build(*, start: str | None, end: str | None) -> None:
     if start and not end:
         raise click.UsageError("FROM needs a TO: the first day that is not built any more.")
     if not run(_environ(), start=start, end=end):
-        sys.exit(1)
-
-
-@cli.command(short_help="Have conversations scored by a model.")
-@click.argument("start", metavar="[FROM", required=False)
-@click.argument("end", metavar="TO]", required=False)
-@click.option("--check", is_flag=True, help="Only ask the service whether it would take our requests; free.")
-@click.option("--dry-run", is_flag=True, help="Only say what would be sent and what it could cost; nothing leaves.")
-@click.option("--user", metavar="EMAIL", help="Whose request this is in the books; an administrator's address.")
-def score(*, start: str | None, end: str | None, check: bool, dry_run: bool, user: str | None) -> None:
-    """Have the conversations scored that were closed from FROM to before TO. Needs built metrics (`b2chat build`).
-
-    What is scored already is not paid again. The exit status is 1 where the service stopped answering, or would not.
-    """
-    from b2chat_pipeline.commands import score as command
-
-    if check:
-        if not command.check(_environ()):
-            sys.exit(1)
-        return
-    if not start or not end:
-        raise click.UsageError("Say FROM and TO: the first day, and the first one that is not scored any more.")
-    if dry_run:
-        command.preview(_environ(), start=start, end=end)
-    elif not command.score(_environ(), start=start, end=end, user=user):
         sys.exit(1)
 
 
@@ -324,14 +303,6 @@ def simulate(
         click.echo("At the same address a set of rules answers as Claude's API does (key demo, model simulated-judge).")
 
     serve(world, clock=Clock(start, speed=speed), port=port, username="demo", password="demo", on_ready=ready)  # noqa: S106
-
-
-def _environ() -> Mapping[str, str]:
-    """The environment, filled up from `.env` in this folder the way `dg dev` does it."""
-    from dotenv import load_dotenv
-
-    load_dotenv(Path.cwd() / ".env")
-    return os.environ
 
 
 def main() -> None:

@@ -139,6 +139,8 @@ def differences(found: Keyed, wanted: Keyed) -> list[str]:
 def _plain(name: str, value: Any) -> Any:  # noqa: ANN401 - whatever a column holds
     if isinstance(value, datetime):
         return value.astimezone(UTC)
+    if isinstance(value, dict):
+        return dict(sorted(value.items()))
     measured = name.endswith(
         ("_seconds", "share", "rate", "_rating", "_low", "_high", "_proxy", "_sum", "lift", "completeness")
     )

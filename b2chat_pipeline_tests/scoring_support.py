@@ -286,7 +286,8 @@ class Bench:
         """Forget every call, and hold the one usual chat of ten."""
         self.connection.execute(
             "truncate effectiveness_analysis, ops.analysis_calls, ops.analysis_outcomes, ops.analysis_batches,"
-            " ops.analysis_batch_items, ops.analysis_days, notifications"
+            " ops.analysis_batch_items, ops.analysis_days, ops.analysis_labels, ops.analysis_trials,"
+            " ops.analysis_promotions, notifications"
         )
         if self.rows("select count(*), count(distinct messages_out) from analytics.chat_metrics") != [(CHATS, 1)]:
             self.hold(*(chat(f"c{number}") for number in range(CHATS)))

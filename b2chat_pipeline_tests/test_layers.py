@@ -41,7 +41,8 @@ ALLOWED: dict[str, set[str]] = {
         *("settings", "windows", "policy", "warehouse", "analysis", "ingest", "transform", "operations"),
         *("partitions", "instance", "event_retention", "assets", "definitions", "simulator"),
     },
-    "cli": {"settings", "commands", "warehouse", "simulator"},
+    "cli_scoring": {"commands"},
+    "cli": {"settings", "commands", "cli_scoring", "warehouse", "simulator"},
 }
 LIBRARIES = {
     "",

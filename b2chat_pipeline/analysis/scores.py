@@ -26,6 +26,21 @@ class ResponseClock:
 
 
 @dataclass(frozen=True)
+class LevelScores:
+    """What levels alone add up to, 0 to 100, whoever gave them; None where they do not tell."""
+
+    resolution: float | None
+    satisfaction: float | None
+
+    @property
+    def effectiveness(self) -> float | None:
+        """None where either is not known: nothing is compared that stands for less than it says."""
+        if self.resolution is None or self.satisfaction is None:
+            return None
+        return effectiveness(self.resolution, self.satisfaction)
+
+
+@dataclass(frozen=True)
 class Scores:
     """The numbers of one scoring, 0 to 100. Where the satisfaction is not known, effectiveness is the resolution."""
 
@@ -38,7 +53,7 @@ class Scores:
         """0.6 resolution + 0.4 satisfaction."""
         if self.satisfaction is None:
             return self.resolution
-        return RESOLUTION_SHARE * self.resolution + SATISFACTION_SHARE * self.satisfaction
+        return effectiveness(self.resolution, self.satisfaction)
 
     @property
     def satisfaction_basis(self) -> Literal["messages", "none"]:
@@ -48,10 +63,20 @@ class Scores:
 
 def scores(levels: Mapping[str, int], clock: ResponseClock) -> Scores | None:
     """The scores of a chat by the levels that have evidence; None where it is not known whether it was settled."""
-    resolution = _mean(levels, RESOLUTION)
-    if resolution is None:
+    by_levels = level_scores(levels)
+    if by_levels.resolution is None:
         return None
-    return Scores(resolution, _mean(levels, SATISFACTION), response_time_score(clock))
+    return Scores(by_levels.resolution, by_levels.satisfaction, response_time_score(clock))
+
+
+def level_scores(levels: Mapping[str, int]) -> LevelScores:
+    """What the known levels add up to."""
+    return LevelScores(_mean(levels, RESOLUTION), _mean(levels, SATISFACTION))
+
+
+def effectiveness(resolution: float, satisfaction: float) -> float:
+    """0.6 resolution + 0.4 satisfaction."""
+    return RESOLUTION_SHARE * resolution + SATISFACTION_SHARE * satisfaction
 
 
 def response_time_score(clock: ResponseClock) -> float:

@@ -26,6 +26,7 @@ PAD = timedelta(minutes=2)
 # What `infinity` is taken for.
 FOREVER = datetime.max.replace(tzinfo=UTC)
 _MASKED = ("agents", "chats", "contacts", "departments", "messages")
+_JUDGED = ("analysis_labels", "analysis_trials")
 _LOADED = "select endpoint, hour_start from ops.window_reads where applied_read_at is not null"
 
 
@@ -306,7 +307,7 @@ class Account:
     # The ledger of all loads, and the hours that were loaded by endpoint.
     ledger: Sequence[Row]
     hours: Mapping[str, Sequence[datetime]]
-    # The rows of tables that analysts see masked.
+    # The rows of tables that analysts see masked, and of those that hold what people and models on trial judged.
     tables: Mapping[str, Sequence[Row]]
     scorings: Sequence[Row]
     calls: Sequence[Row]
@@ -329,7 +330,7 @@ def read_account(connection: Connection, zone: ZoneInfo) -> Account:
     }
     until = max(hours["/chats/export"]) + timedelta(hours=1)
     ledger = table_rows(connection, "select * from ops.ledger")
-    tables = {name: table_rows(connection, f"select * from {name}") for name in _MASKED}  # noqa: S608 - of ours
+    tables = {name: table_rows(connection, f"select * from {name}") for name in (*_MASKED, *_JUDGED)}  # noqa: S608 - of ours
     scorings = table_rows(connection, "select * from effectiveness_analysis order by created_at, id")
     calls = table_rows(connection, "select * from ops.analysis_calls")
     return Account(chats, until, zone, ancestors, ledger, hours, tables, scorings, calls)

@@ -285,4 +285,62 @@ _COSTS = """
                ((select min(id) from chats where is_deleted and closed_at is not null), 'direct', 'lost')
            ) alone (chat, mode, state);
 """
-EDGES = _CHATS + _MESSAGES + _LOADS + _SCORES + _COSTS
+# Labels of two people, repeated and by another rubric; scorings of these chats by judges that are reported or on trial:
+# repeated, with levels that are void or none, of nine chats and of ten, of one level only, of every length.
+_LABELS = """
+    create temp table labelled on commit drop as
+    select id as chat_id, row_number() over (order by md5('label' || id)) as number from chats limit 60;
+    insert into ops.analysis_labels (chat_id, labeller, rubric_version, labelled_at, language, levels, resolution,
+                                     satisfaction, effectiveness, user_id, imported_at)
+    select chat_id, labeller.name, labeller.rubric, timestamptz '2025-03-13 15:00Z' + labeller.after::interval,
+           case when number % 3 > 0 then (array['es', 'pt'])[1 + number % 2] end,
+           jsonb_strip_nulls(jsonb_build_object(
+               'matter_settled', (number + labeller.shift) * 7 % 5 * 25,
+               'questions_answered', (number + labeller.shift) % 3 * 50,
+               'satisfaction', case when number % 6 > 0 then (number + labeller.shift) * 3 % 5 * 25 end,
+               'ease', 50)),
+           case when number % 11 > 0 then number * 7 % 5 * 25 + labeller.shift end, 50,
+           case when number % 6 > 0 and number % 11 > 0 then number * 3 % 5 * 25 + labeller.shift end,
+           (select min(id) from users), now()
+      from labelled
+      join (values ('A', 'R1', '0', 0, 1), ('B', 'R1', '1 day', 1, 5), ('C', 'R1', '1 day', 2, 10),
+                   ('A', 'R2', '2 days', 3, 4)) labeller (name, rubric, after, shift, every)
+        on labelled.number % labeller.every = 0;
+    create temp table judged on commit drop as
+    select labelled.chat_id, judge.prompt || ' ' || again.number || ' ' || labelled.chat_id as id, judge.is_trial,
+           least(100, labelled.number * 7 % 5 * 25 + labelled.number % 4 * 6 + again.number) as resolution,
+           least(100, labelled.number * 3 % 5 * 25 + labelled.number % 3 * 8 + again.number) as effectiveness,
+           timestamptz '2025-03-14 15:00Z' + make_interval(secs => again.seconds) as created_at,
+           jsonb_build_object(
+               'model', 'labelled-judge', 'prompt_version', judge.prompt, 'rubric_version', judge.rubric,
+               'satisfaction_basis', case when labelled.number % 7 = 0 then 'none' else 'messages' end,
+               'language', case when labelled.number % 9 > 0 then 'ES' end,
+               'analyzed_messages', labelled.number,
+               'voided_criteria', case when labelled.number % 8 = 0 then '{"matter_settled": "x"}' else '{}' end::jsonb,
+               'resolution_details', jsonb_build_object(
+                   'matter_settled', jsonb_build_object(
+                       'level', (labelled.number * 7 + labelled.number % 4 / 3 + again.number - 1) % 5 * 25),
+                   'questions_answered', jsonb_build_object(
+                       'level', case when labelled.number % 10 > 0 then labelled.number % 4 / 2 * 50 end),
+                   'next_step_clear', jsonb_build_object('level', 25)),
+               'sentiment_analysis', jsonb_build_object('criteria', jsonb_build_object(
+                   'satisfaction', jsonb_build_object('level', labelled.number * 2 % 5 * 25),
+                   'ease', jsonb_build_object('level', 50)))) as told
+      from labelled
+      join (values ('1', 'R1', false, 1, 60), ('2', 'R1', true, 1, 45), ('3', 'R1', true, 1, 10),
+                   ('4', 'R1', false, 52, 60), ('1', 'R2', false, 1, 60), ('5', null, false, 1, 60)
+           ) judge (prompt, rubric, is_trial, first, last)
+        on labelled.number between judge.first and judge.last
+      join (values (1, 60), (2, 0), (3, 60)) again (number, seconds)
+        on again.number = 1 or labelled.number % 9 = 0 and judge.rubric = 'R1';
+    insert into effectiveness_analysis (id, chat_id, user_id, effectiveness_score, response_time_score,
+                                        resolution_score, customer_satisfaction, analysis_data, created_at)
+    select id || (told ->> 'rubric_version'), chat_id, (select min(id) from users), effectiveness, 50, resolution, 50,
+           told, created_at
+      from judged where not is_trial and told ->> 'rubric_version' is not null;
+    insert into ops.analysis_trials (id, chat_id, user_id, effectiveness_score, response_time_score, resolution_score,
+                                     customer_satisfaction, analysis_data, created_at)
+    select id, chat_id, (select min(id) from users), effectiveness, 50, resolution, 50, told, created_at
+      from judged where is_trial or told ->> 'rubric_version' is null;
+"""
+EDGES = _CHATS + _MESSAGES + _LOADS + _SCORES + _COSTS + _LABELS

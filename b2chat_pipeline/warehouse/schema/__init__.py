@@ -30,6 +30,7 @@ from b2chat_pipeline.warehouse.schema.business import (
 )
 from b2chat_pipeline.warehouse.schema.conversations import Chat, Message
 from b2chat_pipeline.warehouse.schema.incidents import IncidentTold, OutboxNotice
+from b2chat_pipeline.warehouse.schema.labels import AnalysisLabel, AnalysisPromotion, AnalysisTrial
 from b2chat_pipeline.warehouse.schema.operations import (
     ChatAbsence,
     ChatChange,
@@ -50,7 +51,10 @@ __all__ = [
     "AnalysisBatchItem",
     "AnalysisCall",
     "AnalysisDay",
+    "AnalysisLabel",
     "AnalysisOutcome",
+    "AnalysisPromotion",
+    "AnalysisTrial",
     "ApiResponseLog",
     "AuditLog",
     "Base",

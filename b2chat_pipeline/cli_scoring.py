@@ -1,0 +1,69 @@
+"""The part of the `b2chat` command that is about scoring conversations.
+
+Here belongs how a command is called. Not here: what it does (`commands/`).
+"""
+
+import sys
+from pathlib import Path
+
+import click
+
+from b2chat_pipeline.commands.environment import environ
+
+
+@click.command(short_help="Have conversations scored by a model.")
+@click.argument("start", metavar="[FROM", required=False)
+@click.argument("end", metavar="TO]", required=False)
+@click.option("--check", is_flag=True, help="Only ask the service whether it would take our requests; free.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be sent and what it could cost; nothing leaves.")
+@click.option("--user", metavar="EMAIL", help="Whose request this is in the books; an administrator's address.")
+def score(*, start: str | None, end: str | None, check: bool, dry_run: bool, user: str | None) -> None:
+    """Have the conversations scored that were closed from FROM to before TO. Needs built metrics (`b2chat build`).
+
+    What is scored already is not paid again. The exit status is 1 where the service stopped answering, or would not.
+    """
+    from b2chat_pipeline.commands import score as command
+
+    if check:
+        if not command.check(environ()):
+            sys.exit(1)
+        return
+    if not start or not end:
+        raise click.UsageError("Say FROM and TO: the first day, and the first one that is not scored any more.")
+    if dry_run:
+        command.preview(environ(), start=start, end=end)
+    elif not command.score(environ(), start=start, end=end, user=user):
+        sys.exit(1)
+
+
+@click.group(short_help="Conversations judged by people.")
+def labels() -> None:
+    """Conversations judged by people: what scores are compared with."""
+
+
+@labels.command("template", short_help="Print a CSV to judge conversations in.")
+@click.argument("start", metavar="FROM")
+@click.argument("end", metavar="TO")
+def template(*, start: str, end: str) -> None:
+    """Print a CSV with a line for each chat closed from FROM to before TO that can be scored.
+
+    Leave out what you will not judge. A level is 0, 25, 50, 75 or 100 as docs/scoring.md says, or empty where the
+    messages do not tell. The labeller is a code that you agree on, never a name.
+    """
+    from b2chat_pipeline.commands.labels import template as run
+
+    run(environ(), start=start, end=end)
+
+
+@labels.command("import", short_help="Import a CSV of judged conversations.")
+@click.argument("file", metavar="CSV", type=click.Path(path_type=Path))
+@click.option("--user", metavar="EMAIL", help="Whose import this is in the books; an administrator's address.")
+def import_labels(*, file: Path, user: str | None) -> None:
+    """Import a CSV of judged conversations, all or nothing; again, it changes nothing.
+
+    The exit status is 1 where it names chats that are not loaded.
+    """
+    from b2chat_pipeline.commands.labels import import_file
+
+    if not import_file(environ(), file, user=user):
+        sys.exit(1)
