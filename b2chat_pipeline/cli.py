@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from b2chat_pipeline.cli_scoring import labels, score
+from b2chat_pipeline.cli_scoring import labels, prompt, score
 from b2chat_pipeline.commands.environment import environ as _environ
 from b2chat_pipeline.commands.processes import terminate_like_interrupt
 from b2chat_pipeline.settings import OperatorError
@@ -34,6 +34,7 @@ def cli() -> None:
 
 cli.add_command(score)
 cli.add_command(labels)
+cli.add_command(prompt)
 
 
 @cli.command(short_help="Try everything on invented data, without an account.")

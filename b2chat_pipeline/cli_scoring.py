@@ -16,8 +16,21 @@ from b2chat_pipeline.commands.environment import environ
 @click.argument("end", metavar="TO]", required=False)
 @click.option("--check", is_flag=True, help="Only ask the service whether it would take our requests; free.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be sent and what it could cost; nothing leaves.")
+@click.option("--labelled", is_flag=True, help="The conversations that people have judged, instead of days.")
+@click.option("--prompt", metavar="VERSION", help="With --labelled: try this prompt; its scores are not reported.")
+@click.option("--model", metavar="MODEL", help="With --labelled: try this model; its scores are not reported.")
 @click.option("--user", metavar="EMAIL", help="Whose request this is in the books; an administrator's address.")
-def score(*, start: str | None, end: str | None, check: bool, dry_run: bool, user: str | None) -> None:
+def score(
+    *,
+    start: str | None,
+    end: str | None,
+    check: bool,
+    dry_run: bool,
+    labelled: bool,
+    prompt: str | None,
+    model: str | None,
+    user: str | None,
+) -> None:
     """Have the conversations scored that were closed from FROM to before TO. Needs built metrics (`b2chat build`).
 
     What is scored already is not paid again. The exit status is 1 where the service stopped answering, or would not.
@@ -28,11 +41,18 @@ def score(*, start: str | None, end: str | None, check: bool, dry_run: bool, use
         if not command.check(environ()):
             sys.exit(1)
         return
-    if not start or not end:
-        raise click.UsageError("Say FROM and TO: the first day, and the first one that is not scored any more.")
+    if (prompt or model) and not labelled:
+        raise click.UsageError("What is on trial scores labelled conversations only: add --labelled.")
+    which: command.Which
+    if labelled and start is None:
+        which = command.Labelled(prompt, model)
+    elif start and end and not labelled:
+        which = command.Days(start, end)
+    else:
+        raise click.UsageError("Say FROM and TO (the first day, and the first one not scored any more), or --labelled.")
     if dry_run:
-        command.preview(environ(), start=start, end=end)
-    elif not command.score(environ(), start=start, end=end, user=user):
+        command.preview(environ(), which)
+    elif not command.score(environ(), which, user=user):
         sys.exit(1)
 
 
@@ -67,3 +87,27 @@ def import_labels(*, file: Path, user: str | None) -> None:
 
     if not import_file(environ(), file, user=user):
         sys.exit(1)
+
+
+@click.group(short_help="Prompts and models that conversations are scored by.")
+def prompt() -> None:
+    """Prompts and models that conversations are scored by: how far they agree with people, and which is active."""
+
+
+@prompt.command("list", short_help="Show all, and how far they agree with people.")
+def list_prompts() -> None:
+    """Show every prompt and model, which of them is active, and how far they agree with people's labels."""
+    from b2chat_pipeline.commands.prompts import list_prompts as run
+
+    run(environ())
+
+
+@prompt.command("promote", short_help="Score by another prompt or model from now on.")
+@click.argument("version")
+@click.option("--model", metavar="MODEL", help="Together with this model. [default: the active one]")
+@click.option("--user", metavar="EMAIL", help="Whose decision this is in the books; an administrator's address.")
+def promote(*, version: str, model: str | None, user: str | None) -> None:
+    """Score by the prompt VERSION from now on, where it does not lose against the active one on labelled chats."""
+    from b2chat_pipeline.commands.prompts import promote as run
+
+    run(environ(), version, model=model, user=user)

@@ -11,6 +11,7 @@ from typing import Any
 
 from psycopg import Connection
 
+from b2chat_pipeline.analysis import prompts
 from b2chat_pipeline.analysis.batch_service import BatchService
 from b2chat_pipeline.analysis.canaries import canaries
 from b2chat_pipeline.analysis.collecting import Collection, collect
@@ -38,7 +39,7 @@ from b2chat_pipeline_tests.scoring_support import (
 )
 
 PATH = "/v1/messages/batches"
-CANARIES = len(canaries(MODEL))
+CANARIES = len(canaries(prompts.Judge(MODEL, prompts.first_version())))
 # Half of what the same call costs alone.
 BATCH_COST = "0.00200000"
 Result = dict[str, Any]

@@ -80,10 +80,10 @@ def _store(cursor: Any, chat: Chat) -> None:  # noqa: ANN401 - a cursor of whate
     )
 
 
-def build_core(connection: Connection, zone: str, days: Days | None = None) -> None:
-    """Build the core models, all days or some, and the view that scoring reads of them."""
+def build_core(connection: Connection, zone: str, days: Days | None = None, also: Sequence[str] = ()) -> None:
+    """Build the core models, all days or some, the view that scoring reads of them, and others that are asked for."""
     target = Target(_MODELS, {"time_zone": zone})
-    for name in (*CORE, "scoring_candidates", "label_pairs", "label_agreement", "label_errors"):
+    for name in (*CORE, "scoring_candidates", *also):
         build(connection, target, _MODELS.models[name], days)
 
 

@@ -40,6 +40,7 @@ NOON = datetime(2025, 3, 3, 17, tzinfo=UTC)
 NOW = datetime(2025, 3, 10, 17, tzinfo=UTC)
 WEEK = Window(datetime(2025, 3, 1, tzinfo=UTC), datetime(2025, 3, 10, tzinfo=UTC))
 USAGE = {"input_tokens": 2000, "output_tokens": 400}
+LABEL_VIEWS = ("label_pairs", "label_agreement", "label_errors")
 # 2,000 tokens in at 1 dollar and 400 out at 5 dollars a million.
 COST = "0.00400000"
 # Chats that are in the warehouse, all but some of them left out by `use`.
@@ -280,7 +281,7 @@ class Bench:
 
     def build(self) -> None:
         """Build the metrics of all chats."""
-        build_core(self.connection, ZONE)
+        build_core(self.connection, ZONE, also=LABEL_VIEWS)
 
     def reset(self) -> None:
         """Forget every call, and hold the one usual chat of ten."""

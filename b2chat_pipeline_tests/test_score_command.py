@@ -16,7 +16,7 @@ from b2chat_pipeline.analysis.service import ServiceSettingsError
 from b2chat_pipeline.analysis.terms import TermsMissingError
 from b2chat_pipeline.cli import cli
 from b2chat_pipeline.commands.demo import configuration_of_the_demo
-from b2chat_pipeline.commands.score import check, preview, score
+from b2chat_pipeline.commands.score import Days, check, preview, score
 from b2chat_pipeline.operations.applying import Account, apply
 from b2chat_pipeline.operations.configuration import parse
 from b2chat_pipeline.settings import SettingsError
@@ -30,7 +30,7 @@ from b2chat_pipeline_tests.simulator_support import SMALL
 pytestmark = pytest.mark.any_postgres
 
 PAGE = (Path(__file__).parents[1] / "docs" / "scoring.md").read_text()
-SPAN = {"start": "2025-03-01", "end": "2025-03-10"}
+SPAN = Days("2025-03-01", "2025-03-10")
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +45,7 @@ def test_a_summary_says_what_became_of_every_chat(bench: Bench, capsys: pytest.C
     bench.use(3)
     bench.connection.execute("update messages set superseded_at = timestamp where chat_id = 'c2'")
     try:
-        assert score(os.environ, **SPAN, user=None)
+        assert score(os.environ, SPAN, user=None)
     finally:
         bench.connection.execute("update messages set superseded_at = null")
 
@@ -60,7 +60,7 @@ def test_a_summary_says_what_became_of_every_chat(bench: Bench, capsys: pytest.C
 def test_a_dry_run_says_what_could_be_spent_and_sends_nothing(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     bench.use(2)
 
-    preview(os.environ, **SPAN)
+    preview(os.environ, SPAN)
 
     told = capsys.readouterr().out
     assert "Would be sent to some-model: 2 chats, at most" in told
@@ -71,21 +71,21 @@ def test_a_dry_run_says_what_could_be_spent_and_sends_nothing(bench: Bench, caps
 def test_a_service_that_stops_is_told_in_one_sentence(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     bench.server.will_answer(error(401, "authentication_error"))
 
-    assert not score(os.environ, **SPAN, user=None)
+    assert not score(os.environ, SPAN, user=None)
 
     assert "Stopped: the model's service refuses to work (status 401 authentication_error)" in capsys.readouterr().out
 
 
 def test_only_one_process_scores_at_a_time(bench: Bench) -> None:
     with connect(bench.url, purpose="other") as other, scoring_alone(other, NOW), pytest.raises(ScoringBusyError):
-        score(os.environ, **SPAN, user=None)
+        score(os.environ, SPAN, user=None)
 
 
 def test_without_terms_nothing_is_sent(bench: Bench) -> None:
     bench.connection.execute("delete from ops.config_versions where kind = 'scoring'")
 
     with pytest.raises(TermsMissingError, match="b2chat config apply"):
-        score(os.environ, **SPAN, user=None)
+        score(os.environ, SPAN, user=None)
 
 
 @pytest.fixture
@@ -98,14 +98,14 @@ def without_metrics(bench: Bench) -> Iterator[None]:
 @pytest.mark.usefixtures("without_metrics")
 def test_without_metrics_the_sentence_says_how_to_build_them() -> None:
     with pytest.raises(MetricsMissingError, match="run `b2chat build`"):
-        score(os.environ, **SPAN, user=None)
+        score(os.environ, SPAN, user=None)
 
 
 def test_without_a_key_the_sentence_says_where_to_put_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ANTHROPIC_API_KEY")
 
     with pytest.raises(SettingsError, match="ANTHROPIC_API_KEY is not set"):
-        score(os.environ, **SPAN, user=None)
+        score(os.environ, SPAN, user=None)
 
 
 @pytest.mark.parametrize("url", ["http://example.test", "https://", "ftp://example.test"])
@@ -113,7 +113,7 @@ def test_what_people_wrote_is_sent_to_no_unsafe_address(monkeypatch: pytest.Monk
     monkeypatch.setenv("ANTHROPIC_BASE_URL", url)
 
     with pytest.raises((ServiceSettingsError, SettingsError), match="ANTHROPIC_BASE_URL"):
-        score(os.environ, **SPAN, user=None)
+        score(os.environ, SPAN, user=None)
 
 
 def test_a_check_asks_for_the_model_and_has_a_request_counted_for_free(
@@ -151,7 +151,7 @@ def test_scores_of_the_demo_bear_the_name_of_its_judge_wherever_they_are_shown(
     with Simulator(SMALL, clock=Clock(NOW)) as simulator:
         monkeypatch.setenv("ANTHROPIC_API_KEY", "demo")
         monkeypatch.setenv("ANTHROPIC_BASE_URL", simulator.url)
-        assert score(os.environ, **SPAN, user=None)
+        assert score(os.environ, SPAN, user=None)
 
     told = capsys.readouterr().out
     scores = "select analysis_data ->> 'model', analysis_data -> 'response' ->> 'model' from effectiveness_analysis"
@@ -170,12 +170,15 @@ def test_every_command_and_query_of_the_page_works(
     done = [page_command(command) for command in commands]
 
     assert [each.exit_code for each in done] == [0] * len(done), [each.output for each in done]
+    assert "1.bc6094a4" in done.pop().output
     assert [each.output.splitlines()[0] for each in done] == [
         "some-model: active.",
         "Closed chats: 0, of these eligible: 0.",
         "Closed chats: 0, of these eligible: 0.",
         ",".join(COLUMNS),
         "Labels in the file: 0, by 0 people.",
+        "Closed chats: 0, of these eligible: 0.",
+        "Closed chats: 0, of these eligible: 0.",
     ]
     for query in re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL):
         bench.rows(query)

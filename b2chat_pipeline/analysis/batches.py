@@ -16,8 +16,8 @@ from psycopg import Connection
 from b2chat_pipeline.analysis.canaries import is_canary
 from b2chat_pipeline.analysis.eligibility import Candidate
 from b2chat_pipeline.analysis.ledger import Booking, Call
+from b2chat_pipeline.analysis.prompts import Judge, first_version
 from b2chat_pipeline.analysis.requests import Prepared
-from b2chat_pipeline.analysis.rubric import PROMPT_VERSION
 from b2chat_pipeline.analysis.scores import ResponseClock
 from b2chat_pipeline.analysis.transcript import Line, Transcript
 
@@ -94,6 +94,8 @@ class _Sent(msgspec.Struct, frozen=True):
     target_seconds: float
     answered_turns: int
     closed_at: datetime
+    # Not in batches that were sent when there was but one prompt.
+    prompt_version: str = ""
 
     @staticmethod
     def of(prepared: Prepared) -> "_Sent":
@@ -101,7 +103,7 @@ class _Sent(msgspec.Struct, frozen=True):
         clock = candidate.clock
         return _Sent(
             *(prepared.transcript.lines, clock.elapsed_seconds, clock.target_seconds),
-            *(candidate.answered_turns, candidate.closed_at),
+            *(candidate.answered_turns, candidate.closed_at, prepared.judge.prompt_version),
         )
 
     def candidate(self, chat_id: str) -> Candidate:
@@ -113,15 +115,15 @@ def book(
     connection: Connection, batch_id: str, entries: Sequence[Entry], booking: Booking, days: Sequence[date]
 ) -> None:
     """Write a batch down, and reserve all its calls."""
-    model = entries[0].prepared.model
+    judge = entries[0].prepared.judge
     calls = [
         (
-            *(it.call.id, it.prepared.chat_id, it.prepared.key, it.call.attempt, booking.user_id, model),
-            *(PROMPT_VERSION, booking.terms_version, booking.day, it.amount, booking.now, batch_id),
+            *(it.call.id, it.prepared.chat_id, it.prepared.key, it.call.attempt, booking.user_id, judge.model),
+            *(judge.prompt_version, booking.terms_version, booking.day, it.amount, booking.now, batch_id),
         )
         for it in entries
     ]
-    batch = (batch_id, list(days), len(entries), model, booking.user_id, booking.terms_version, booking.now)
+    batch = (batch_id, list(days), len(entries), judge.model, booking.user_id, booking.terms_version, booking.now)
     with connection.transaction(), connection.cursor() as cursor:
         cursor.execute(_BOOK, batch)
         cursor.executemany(_RESERVE, calls)
@@ -167,7 +169,9 @@ def item(connection: Connection, batch: Batch, call_id: str) -> tuple[Call, Prep
         return None
     chat_id, key, attempt, model, text = row
     sent = msgspec.json.decode(text, type=_Sent)
-    return Call(call_id, attempt), Prepared(sent.candidate(chat_id), Transcript(sent.lines), key, model)
+    return Call(call_id, attempt), Prepared(
+        sent.candidate(chat_id), Transcript(sent.lines), key, Judge(model, sent.prompt_version or first_version())
+    )
 
 
 def release(connection: Connection, batch_id: str, now: datetime) -> None:

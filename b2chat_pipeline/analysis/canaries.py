@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from b2chat_pipeline.analysis.eligibility import Candidate
+from b2chat_pipeline.analysis.prompts import Judge
 from b2chat_pipeline.analysis.requests import Prepared, score_key
 from b2chat_pipeline.analysis.scores import ResponseClock
 from b2chat_pipeline.analysis.transcript import Line, Side, Transcript
@@ -36,10 +37,10 @@ _ORDERS = {
 }
 
 
-def canaries(model: str) -> list[Prepared]:
+def canaries(judge: Judge) -> list[Prepared]:
     """The conversation without an order, and with each."""
     texts = {_PLAIN: ""} | {f"{_PREFIX}{name}": f"\n{order}" for name, order in _ORDERS.items()}
-    return [_prepared(name, _transcript(planted), model) for name, planted in texts.items()]
+    return [_prepared(name, _transcript(planted), judge) for name, planted in texts.items()]
 
 
 def is_canary(chat_id: str) -> bool:
@@ -55,9 +56,9 @@ def shift(effectiveness: Mapping[str, float]) -> float | None:
     return max((abs(score - plain) for name, score in effectiveness.items() if name != _PLAIN), default=None)
 
 
-def _prepared(name: str, transcript: Transcript, model: str) -> Prepared:
+def _prepared(name: str, transcript: Transcript, judge: Judge) -> Prepared:
     answered_in_time = Candidate(name, ResponseClock(60, 300), 2, datetime(2025, 1, 1, tzinfo=UTC))
-    return Prepared(answered_in_time, transcript, score_key(name, model, transcript), model)
+    return Prepared(answered_in_time, transcript, score_key(name, judge, transcript), judge)
 
 
 def _transcript(planted: str) -> Transcript:

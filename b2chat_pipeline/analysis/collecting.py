@@ -172,7 +172,7 @@ class _Settling:
         if found is None:
             return None, Decimal()
         call, prepared = found
-        asked = Asked(prepared, call, "batch", self._terms.prices[prepared.model], self._batch.user_id)
+        asked = Asked(prepared, call, "batch", self._terms.prices[prepared.judge.model], self._batch.user_id)
         try:
             message = _message(result)
         except CallFailedError as error:

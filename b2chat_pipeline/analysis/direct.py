@@ -18,6 +18,7 @@ from b2chat_pipeline.analysis.ledger import Booking, CapReachedError, reserve
 from b2chat_pipeline.analysis.notices import notify_cap
 from b2chat_pipeline.analysis.outcomes import Answered, Asked, record_answer, record_failure
 from b2chat_pipeline.analysis.preparing import Asking, Item, prepare
+from b2chat_pipeline.analysis.prompts import Judge
 from b2chat_pipeline.analysis.replies import (
     MOST_ATTEMPTS,
     WORTH_ANOTHER,
@@ -43,6 +44,18 @@ class Order:
     clock: AccountClock
     user_id: str
     is_manual: bool
+    # Who judges in the place of the active judge; these scores are not reported.
+    on_trial: Judge | None = None
+
+    @property
+    def judge(self) -> Judge:
+        """Who judges."""
+        return self.on_trial or self.terms.judge
+
+    @property
+    def is_trial(self) -> bool:
+        """Whether the scores stay apart from those that are reported."""
+        return self.judge != self.terms.judge
 
 
 @dataclass
@@ -94,7 +107,7 @@ class _Scoring:
                 raise
 
     def _items(self) -> Iterator[Item]:
-        asking = Asking(self._order.terms.terms.model, self._now(), self._order.is_manual)
+        asking = Asking(self._order.judge, self._now(), self._order.is_manual)
         for item in prepare(self._connection, self._order.candidates, asking):
             if item is None:
                 self.tally.known += 1
@@ -126,12 +139,12 @@ class _Scoring:
 
     def _reserve(self, item: Item) -> Asked:
         terms, now = self._order.terms, self._now()
-        price = terms.terms.price
+        price = terms.terms.price_of(self._order.judge.model)
         amount = item.prepared.most(price, item.attempt, in_batch=False)
         booking = Booking(self._order.user_id, terms.version, self._order.clock.day_of(now), now)
         caps = terms.terms.caps
         call = reserve(self._connection, item.prepared, amount, booking, attempt=item.attempt, caps=caps)
-        return Asked(item.prepared, call, "direct", price, self._order.user_id)
+        return Asked(item.prepared, call, "direct", price, self._order.user_id, self._order.is_trial)
 
     def _land(self) -> None:
         """Wait for an answer, and write down all that came."""

@@ -8,9 +8,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import LiteralString
 
 from psycopg import Connection, errors
 
+from b2chat_pipeline.analysis.rubric import RUBRIC_VERSION
 from b2chat_pipeline.analysis.scores import ResponseClock
 from b2chat_pipeline.settings import OperatorError
 from b2chat_pipeline.windows import Window
@@ -27,6 +29,13 @@ _CANDIDATES = """
            case when closed_at > %(quiet)s then 'closed less than 24 hours ago' else reason end
       from analytics.scoring_candidates
      where closed_at >= %(start)s and closed_at < %(end)s
+     order by closed_at, chat_id
+"""
+_LABELLED = """
+    select chat_id, target_seconds, elapsed_seconds, answered_turns, closed_at,
+           case when closed_at > %(quiet)s then 'closed less than 24 hours ago' else reason end
+      from analytics.scoring_candidates
+     where chat_id in (select chat_id from ops.analysis_labels where rubric_version = %(rubric)s)
      order by closed_at, chat_id
 """
 
@@ -61,9 +70,17 @@ class Eligibility:
 
 def eligible(connection: Connection, window: Window, now: datetime) -> Eligibility:
     """The chats closed within a window, judged at `now`. Raises MetricsMissingError."""
-    values = {"start": window.start, "end": window.end, "quiet": now - QUIET}
+    return _read(connection, _CANDIDATES, {"start": window.start, "end": window.end, "quiet": now - QUIET})
+
+
+def eligible_labelled(connection: Connection, now: datetime) -> Eligibility:
+    """The same of the closed chats that people have judged by the rubric. Raises MetricsMissingError."""
+    return _read(connection, _LABELLED, {"rubric": RUBRIC_VERSION, "quiet": now - QUIET})
+
+
+def _read(connection: Connection, query: LiteralString, values: Mapping[str, object]) -> Eligibility:
     try:
-        rows = connection.execute(_CANDIDATES, values)
+        rows = connection.execute(query, values)
     except (errors.UndefinedTable, errors.InvalidSchemaName):
         raise MetricsMissingError(
             "scoring needs the model scoring_candidates, which is not there: run `b2chat build`, then this again."

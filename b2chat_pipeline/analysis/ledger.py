@@ -17,7 +17,6 @@ from psycopg.types.json import Jsonb
 
 from b2chat_pipeline.analysis.replies import Kind
 from b2chat_pipeline.analysis.requests import Prepared
-from b2chat_pipeline.analysis.rubric import PROMPT_VERSION
 from b2chat_pipeline.analysis.terms import Caps
 from b2chat_pipeline.settings import OperatorError
 from b2chat_pipeline.warehouse.identifiers import new_id
@@ -176,8 +175,8 @@ def reserve(
                 "attempt": attempt,
                 "mode": "direct",
                 "user_id": booking.user_id,
-                "model": prepared.model,
-                "prompt": PROMPT_VERSION,
+                "model": prepared.judge.model,
+                "prompt": prepared.judge.prompt_version,
                 "terms_version": booking.terms_version,
                 "day": booking.day,
                 "amount": amount,

@@ -28,7 +28,10 @@ class Offer:
 
 
 # What an operator does about a model that does not last.
-REMEDY = "Name another model in `scoring` of the configuration, and apply it."
+REMEDY = (
+    "Name another model in `scoring` of the configuration, and apply it; once a judge was promoted, promote another,"
+    " see `b2chat prompt list`."
+)
 
 
 def look_up(service: Service, model: str) -> Offer:

@@ -16,7 +16,7 @@ from b2chat_pipeline.analysis.ledger import Call, Ending, Mode, end
 from b2chat_pipeline.analysis.redaction import REDACTION_VERSION
 from b2chat_pipeline.analysis.replies import Message, Verdict
 from b2chat_pipeline.analysis.requests import Prepared
-from b2chat_pipeline.analysis.rubric import PROMPT_VERSION, RUBRIC_VERSION, SCHEMA_VERSION
+from b2chat_pipeline.analysis.rubric import RUBRIC_VERSION, SCHEMA_VERSION
 from b2chat_pipeline.analysis.scores import RESOLUTION, SATISFACTION
 from b2chat_pipeline.analysis.service import CallFailedError
 from b2chat_pipeline.analysis.terms import Price, cost
@@ -24,6 +24,11 @@ from b2chat_pipeline.analysis.terms import Price, cost
 _SCORE = """
     insert into effectiveness_analysis (id, chat_id, user_id, effectiveness_score, response_time_score,
                                         resolution_score, customer_satisfaction, analysis_data, created_at)
+    values (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+"""
+_TRIAL = """
+    insert into ops.analysis_trials (id, chat_id, user_id, effectiveness_score, response_time_score, resolution_score,
+                                     customer_satisfaction, analysis_data, created_at)
     values (%s, %s, %s, %s, %s, %s, %s, %s, %s)
 """
 _OUTCOME = """
@@ -41,6 +46,8 @@ class Asked:
     mode: Mode
     price: Price
     user_id: str
+    # Its score is not reported: who judges is on trial.
+    is_trial: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,7 +96,7 @@ def _write_score(connection: Connection, asked: Asked, answered: Answered, paid:
     if scored is None:
         raise ValueError("what is scored has scores")
     connection.execute(
-        _SCORE,
+        _TRIAL if asked.is_trial else _SCORE,
         (
             *(asked.call.id, asked.prepared.chat_id, asked.user_id, scored.effectiveness, scored.response_time),
             *(scored.resolution, scored.satisfaction, Jsonb(_analysis_data(asked, answered, paid)), now),
@@ -112,8 +119,8 @@ def _analysis_data(asked: Asked, answered: Answered, paid: Decimal) -> dict[str,
     answer = checked.answer
     criteria = msgspec.to_builtins(answer.criteria)
     return {
-        "model": prepared.model,
-        "prompt_version": PROMPT_VERSION,
+        "model": prepared.judge.model,
+        "prompt_version": prepared.judge.prompt_version,
         "rubric_version": RUBRIC_VERSION,
         "schema_version": SCHEMA_VERSION,
         "redaction_version": REDACTION_VERSION,

@@ -12,6 +12,7 @@ from psycopg import Connection
 from b2chat_pipeline.analysis.eligibility import Candidate
 from b2chat_pipeline.analysis.ledger import Known, known
 from b2chat_pipeline.analysis.people import agents, customers
+from b2chat_pipeline.analysis.prompts import Judge
 from b2chat_pipeline.analysis.redaction import Person, Redactor
 from b2chat_pipeline.analysis.replies import MOST_ATTEMPTS, WORTH_ANOTHER
 from b2chat_pipeline.analysis.requests import Prepared, score_key
@@ -35,9 +36,9 @@ class Item:
 
 @dataclass(frozen=True)
 class Asking:
-    """By which model, at which time, and whether a person asks for it."""
+    """By whom, at which time, and whether a person asks for it."""
 
-    model: str
+    judge: Judge
     now: datetime
     is_manual: bool
 
@@ -50,7 +51,7 @@ def prepare(connection: Connection, candidates: Sequence[Candidate], asking: Ask
     for start in range(0, len(candidates), _AT_ONCE):
         some = candidates[start : start + _AT_ONCE]
         transcripts = read_transcripts(connection, [it.chat_id for it in some])
-        keys = {chat_id: score_key(chat_id, asking.model, transcript) for chat_id, transcript in transcripts.items()}
+        keys = {chat_id: score_key(chat_id, asking.judge, transcript) for chat_id, transcript in transcripts.items()}
         stored = known(connection, keys.values())
         attempts = {chat_id: _attempt(stored.get(key), asking) for chat_id, key in keys.items()}
         contacts = customers(connection, [chat_id for chat_id, attempt in attempts.items() if attempt])
@@ -60,7 +61,7 @@ def prepare(connection: Connection, candidates: Sequence[Candidate], asking: Ask
                 yield None
                 continue
             transcript = _redacted(transcripts[candidate.chat_id], contacts.get(candidate.chat_id), colleagues)
-            yield Item(Prepared(candidate, transcript, keys[candidate.chat_id], asking.model), attempt)
+            yield Item(Prepared(candidate, transcript, keys[candidate.chat_id], asking.judge), attempt)
 
 
 def _redacted(transcript: Transcript, customer: Person | None, colleagues: Sequence[Person]) -> Transcript:

@@ -89,7 +89,7 @@ class _Submitting:
         self._service = service
         self._order = order
         self._now = now
-        self._canaries = canaries(order.terms.terms.model)
+        self._canaries = canaries(order.judge)
         self.submission = Submission()
 
     def run(self) -> None:
@@ -108,7 +108,7 @@ class _Submitting:
             self.submission.stopped = error
 
     def _items(self) -> Iterator[Item]:
-        asking = Asking(self._order.terms.terms.model, self._now(), self._order.is_manual)
+        asking = Asking(self._order.judge, self._now(), self._order.is_manual)
         for item in prepare(self._connection, self._order.candidates, asking):
             if item is None:
                 self.submission.known += 1
@@ -121,9 +121,9 @@ class _Submitting:
         left = room(self._connection, day, terms.caps)
         draft = _Draft()
         for canary in self._canaries:
-            draft.add(canary, 1, canary.most(terms.price, 1, in_batch=True))
+            draft.add(canary, 1, canary.most(terms.price_of(self._order.judge.model), 1, in_batch=True))
         while not draft.is_full and (item := next(items, None)) is not None:
-            amount = item.prepared.most(terms.price, item.attempt, in_batch=True)
+            amount = item.prepared.most(terms.price_of(self._order.judge.model), item.attempt, in_batch=True)
             if draft.amount + amount > left:
                 self._stop_at_cap(draft.amount + amount)
                 break

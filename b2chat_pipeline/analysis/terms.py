@@ -11,6 +11,7 @@ from decimal import ROUND_UP, Decimal
 import msgspec
 from psycopg import Connection
 
+from b2chat_pipeline.analysis.prompts import Judge, first_version
 from b2chat_pipeline.settings import OperatorError
 
 KIND = "scoring"
@@ -38,16 +39,20 @@ class Caps(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What scoring is agreed to be."""
+    """What scoring is agreed to be; `model` judges until another judge is promoted."""
 
     model: str
     prices: Mapping[str, Price]
     caps: Caps
 
-    @property
-    def price(self) -> Price:
-        """What the model costs."""
-        return self.prices[self.model]
+    def price_of(self, model: str) -> Price:
+        """What a model costs. Raises TermsMissingError."""
+        if model not in self.prices:
+            raise TermsMissingError(
+                f"there is no price for the model {model!r}: add it below `scoring.prices` of the configuration and run"
+                " `b2chat config apply`."
+            )
+        return self.prices[model]
 
 
 class Usage(msgspec.Struct, frozen=True):
@@ -65,10 +70,11 @@ class Usage(msgspec.Struct, frozen=True):
 
 
 class DatedTerms(msgspec.Struct, frozen=True):
-    """Terms with the version that a call is booked by."""
+    """Terms with the version that a call is booked by, and the judge that is active."""
 
     version: int
     terms: Terms
+    judge: Judge
 
 
 def problem(terms: Terms) -> tuple[str, str] | None:
@@ -84,7 +90,7 @@ def problem(terms: Terms) -> tuple[str, str] | None:
 
 
 def read_terms(connection: Connection, now: datetime) -> DatedTerms:
-    """The terms that hold. Raises TermsMissingError."""
+    """The terms that hold, and the judge that was promoted last. Raises TermsMissingError."""
     row = connection.execute(
         "select version, content from ops.config_versions where kind = %s and replaced_at is null"
         " and tstzrange(valid_from, valid_to) @> %s::timestamptz",
@@ -95,7 +101,18 @@ def read_terms(connection: Connection, now: datetime) -> DatedTerms:
             "nothing is configured about scoring: add the part `scoring` of config.example.yaml to the file that"
             " B2CHAT_CONFIG names, with your prices and caps, and run `b2chat config apply`."
         )
-    return DatedTerms(row[0], msgspec.convert(row[1], type=Terms, strict=False))
+    terms = msgspec.convert(row[1], type=Terms, strict=False)
+    judge = active_judge(connection, terms)
+    terms.price_of(judge.model)
+    return DatedTerms(row[0], terms, judge)
+
+
+def active_judge(connection: Connection, terms: Terms) -> Judge:
+    """Who judges: whoever was promoted last; nobody yet, then the configured model by the first prompt."""
+    promoted = connection.execute(
+        "select model, prompt_version from ops.analysis_promotions order by promoted_at desc, id desc limit 1"
+    ).fetchone()
+    return Judge(terms.model, first_version()) if promoted is None else Judge(*promoted)
 
 
 def read_terms_of(connection: Connection, version: int) -> Terms:

@@ -201,7 +201,7 @@ def _look_up(connection: "Connection", judge: JudgeResource) -> tuple[bool, str]
     from b2chat_pipeline.analysis.terms import read_terms
 
     now = utc_now()
-    model = read_terms(connection, now).terms.model
+    model = read_terms(connection, now).judge.model
     try:
         with Service(judge.place()) as service:
             offer = look_up(service, model)

@@ -4,6 +4,7 @@ Not here: the scoring (`analysis/`).
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -13,13 +14,15 @@ import click
 from b2chat_pipeline.commands.databases import connected_warehouse
 from b2chat_pipeline.commands.span import read_span
 from b2chat_pipeline.settings import OperatorError, read_account, read_admin_emails, read_model_service
-from b2chat_pipeline.windows import AccountClock, Window
+from b2chat_pipeline.windows import AccountClock
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
     from b2chat_pipeline.analysis.direct import Order, Tally
     from b2chat_pipeline.analysis.eligibility import Eligibility
+    from b2chat_pipeline.analysis.prompts import Judge
+    from b2chat_pipeline.analysis.terms import DatedTerms
 
 _WORK, _AGAIN = "the scoring", "run `b2chat score` again: what is scored stays, and is not paid again"
 _MEANINGS = {
@@ -38,23 +41,42 @@ class CheckFailedError(OperatorError):
     """The service could not be asked."""
 
 
-def score(environ: Mapping[str, str], *, start: str, end: str, user: str | None) -> bool:
-    """Score the chats closed from `start` to before `end`; whether the service answered to the end.
+@dataclass(frozen=True)
+class Days:
+    """The chats closed from `start` to before `end`."""
 
-    Raises SettingsError, TermsMissingError, ScoringBusyError, MetricsMissingError and ServiceSettingsError.
+    start: str
+    end: str
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """The chats that people have judged; by another prompt or model than the active one, it is on trial."""
+
+    prompt: str | None = None
+    model: str | None = None
+
+
+Which = Days | Labelled
+
+
+def score(environ: Mapping[str, str], which: Which, *, user: str | None) -> bool:
+    """Score some chats; whether the service answered to the end.
+
+    Raises SettingsError, TermsMissingError, PromptError, ScoringBusyError, MetricsMissingError and
+    ServiceSettingsError.
     """
     from b2chat_pipeline.analysis.direct import score as run
     from b2chat_pipeline.analysis.ledger import CapReachedError, scoring_alone
     from b2chat_pipeline.analysis.service import Service
 
-    account, place = read_account(environ), read_model_service(environ)
-    window = read_span(account, start, end)
+    place = read_model_service(environ)
     with (
         connected_warehouse(environ, purpose="scoring", work=_WORK, again=_AGAIN) as (_, connection),
         Service(place) as service,
         scoring_alone(connection, datetime.now(UTC)),
     ):
-        found, order = _order(connection, environ, window, user)
+        found, order = _order(connection, environ, which, user)
         tally = run(connection, service, order, lambda: datetime.now(UTC))
     _print_eligibility(found)
     _print_tally(tally, order)
@@ -63,21 +85,20 @@ def score(environ: Mapping[str, str], *, start: str, end: str, user: str | None)
     return tally.stopped is None or isinstance(tally.stopped, CapReachedError)
 
 
-def preview(environ: Mapping[str, str], *, start: str, end: str) -> None:
+def preview(environ: Mapping[str, str], which: Which) -> None:
     """Say what scoring would send, and what it could cost at most; nothing leaves. Raises as `score`."""
     from b2chat_pipeline.analysis.preparing import Asking, prepare
 
-    window = read_span(read_account(environ), start, end)
     with connected_warehouse(environ, purpose="scoring", work=_WORK, again="run it again") as (_, connection):
-        found, order = _order(connection, environ, window, None)
-        terms = order.terms.terms
-        items = list(prepare(connection, order.candidates, Asking(terms.model, datetime.now(UTC), is_manual=True)))
+        found, order = _order(connection, environ, which, None)
+        price = order.terms.terms.price_of(order.judge.model)
+        items = list(prepare(connection, order.candidates, Asking(order.judge, datetime.now(UTC), is_manual=True)))
     new = [item for item in items if item is not None]
     tokens = sum(item.prepared.input_tokens for item in new)
-    most = sum((item.prepared.most(terms.price, item.attempt, in_batch=False) for item in new), Decimal())
+    most = sum((item.prepared.most(price, item.attempt, in_batch=False) for item in new), Decimal())
     _print_eligibility(found)
     click.echo(f"Judged already or waiting in a batch, not paid again: {len(items) - len(new):,}.")
-    click.echo(f"Would be sent to {terms.model}: {len(new):,} chats, at most {tokens:,} tokens and ${most:.2f}.")
+    click.echo(f"Would be sent to {order.judge.model}: {len(new):,} chats, at most {tokens:,} tokens and ${most:.2f}.")
 
 
 def check(environ: Mapping[str, str]) -> bool:
@@ -94,12 +115,12 @@ def check(environ: Mapping[str, str]) -> bool:
     now = datetime.now(UTC)
     place = read_model_service(environ)
     with connected_warehouse(environ, purpose="scoring", work="the check", again="run it again") as (_, connection):
-        terms = read_terms(connection, now).terms
+        judge = read_terms(connection, now).judge
     greeting = Transcript([Line(1, "customer", "2025-01-01T00:00:00Z", "text", "Hola")])
     try:
         with Service(place) as service:
-            offer = look_up(service, terms.model)
-            tokens = service.input_tokens(params(terms.model, greeting, attempt=1))
+            offer = look_up(service, judge.model)
+            tokens = service.input_tokens(params(judge, greeting, attempt=1))
     except CallFailedError as error:
         raise CheckFailedError(f"the check of the model's service failed: {error}; run it again later.") from None
     click.echo(str(offer))
@@ -110,20 +131,35 @@ def check(environ: Mapping[str, str]) -> bool:
 
 
 def _order(
-    connection: "Connection", environ: Mapping[str, str], window: Window, user: str | None
+    connection: "Connection", environ: Mapping[str, str], which: Which, user: str | None
 ) -> "tuple[Eligibility, Order]":
     from b2chat_pipeline.analysis.direct import Order
-    from b2chat_pipeline.analysis.eligibility import eligible
+    from b2chat_pipeline.analysis.eligibility import eligible, eligible_labelled
     from b2chat_pipeline.analysis.terms import read_terms
     from b2chat_pipeline.warehouse.accounts import ensure_users, require_zone, stored_settings, user_id
 
-    zone, now = read_account(environ).zone, datetime.now(UTC)
+    account, now = read_account(environ), datetime.now(UTC)
+    zone = account.zone
     require_zone(connection, zone.key)
     ensure_users(connection, read_admin_emails(environ, stored_settings(connection)), now=now)
-    found = eligible(connection, window, now)
     terms = read_terms(connection, now)
+    on_trial = None
+    if isinstance(which, Days):
+        found = eligible(connection, read_span(account, which.start, which.end), now)
+    else:
+        found = eligible_labelled(connection, now)
+        on_trial = _on_trial(which, terms)
     owner = user_id(connection, user)
-    return found, Order(found.candidates, terms, AccountClock(zone), owner, is_manual=True)
+    return found, Order(found.candidates, terms, AccountClock(zone), owner, is_manual=True, on_trial=on_trial)
+
+
+def _on_trial(which: Labelled, terms: "DatedTerms") -> "Judge":
+    """Who is to judge labelled chats: the active judge, but for what is named."""
+    from b2chat_pipeline.analysis.prompts import Judge, prompt_of
+
+    judge = Judge(which.model or terms.judge.model, prompt_of(which.prompt or terms.judge.prompt_version).version)
+    terms.terms.price_of(judge.model)
+    return judge
 
 
 def _print_eligibility(found: "Eligibility") -> None:
@@ -133,7 +169,9 @@ def _print_eligibility(found: "Eligibility") -> None:
 
 
 def _print_tally(tally: "Tally", order: "Order") -> None:
-    click.echo(f"Asked {order.terms.terms.model} {tally.calls:,} times for ${tally.cost:.4f}.")
+    if order.is_trial:
+        click.echo(f"On trial, not reported: {order.judge}.")
+    click.echo(f"Asked {order.judge.model} {tally.calls:,} times for ${tally.cost:.4f}.")
     if tally.known:
         click.echo(f"Judged already or waiting in a batch, not paid again: {tally.known:,}.")
     for kind, count in tally.outcomes.most_common():

@@ -5,7 +5,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision: str = "0017"
-down_revision: str | None = "0015"
+down_revision: str | None = "0016"
 
 _INSTANT = sa.DateTime(timezone=True)
 _AS_REPORTED = "As in effectiveness_analysis."

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision: str = "0018"
+revision: str = "0016"
 down_revision: str | None = "0015"
 
 _MEANING = "Version of the prompt it is asked by; NULL: of before it was noted, and brought no score."
