@@ -14,7 +14,8 @@ ARGS ?=
 # compile the project again, and each worker the tests.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo dev test check format docs bench bench-year bench-plan staleness crashes mutants soak clean
+.PHONY: help install demo dev test check format docs bench bench-year bench-plan staleness crashes mutants soak soak-hour \
+	daemon clean
 
 help: ## Show the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -58,6 +59,12 @@ check: $(INSTALLED) ## Format, lint, types, definitions, and the specification a
 
 soak: $(INSTALLED) ## Many random walks of an account and its loads, instead of the suite's few: make soak WALKS=500
 	B2CHAT_TEST_WALKS=$(or $(WALKS),200) $(BIN)/pytest b2chat_pipeline_tests/test_state_machine.py $(ARGS)
+
+soak-hour: $(INSTALLED) ## An hour of hourly runs and re-reads by the real daemon: does anything grow that should not?
+	$(BIN)/python -m b2chat_pipeline_tests.soak $(ARGS)
+
+daemon: $(INSTALLED) ## Hurt the real daemon and what is under it, which takes minutes.
+	B2CHAT_TEST_DAEMON=1 $(BIN)/pytest b2chat_pipeline_tests/test_real_daemon.py $(ARGS)
 
 format: $(INSTALLED) ## Format and fix what can be fixed.
 	$(BIN)/ruff format .

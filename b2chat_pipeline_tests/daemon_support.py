@@ -9,7 +9,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -42,7 +42,6 @@ class Site:
 
     home: Home
     server: EmbeddedPostgres
-    disk: Path
     simulator: Simulator
     settings: Mapping[str, str]
     port: int
@@ -54,9 +53,9 @@ class Site:
         """The address of the tables."""
         return self.settings["B2CHAT_DATABASE_URL"]
 
-    def start_daemon(self, name: str = "daemon") -> None:
-        """Start a daemon; a second one is a mistake."""
-        self._start(name, ["dagster-daemon", "run", "-w", "workspace.yaml"])
+    def start_daemon(self) -> None:
+        """Start the daemon."""
+        self._start("daemon", ["dagster-daemon", "run", "-w", "workspace.yaml"])
 
     def up(self) -> Webserver:
         """Have daemon and webserver run, and wait until the latter answers."""
@@ -94,24 +93,6 @@ class Site:
         assert self.server.stop()
         time.sleep(10)
         self.server.start()
-
-    def mend_postgresql(self) -> None:
-        """Start the server again where it has given up, as a service manager does."""
-        if self.server.has_ended():
-            self.server.stop()
-            self.server.start()
-
-    @contextmanager
-    def full_disk(self) -> Iterator[None]:
-        """No room for PostgreSQL, but for what it has in hand."""
-        ballast = self.disk / "ballast"
-        with ballast.open("wb", buffering=0) as file, suppress(OSError):
-            while file.write(bytes(2**16)):
-                pass
-        try:
-            yield
-        finally:
-            ballast.unlink()
 
     def alive(self) -> dict[str, int]:
         """The processes that live, by name."""
@@ -173,11 +154,10 @@ class Site:
 def running_site(directory: Path) -> Iterator[Site]:
     """A site whose account has been loaded up to some days ago; neither daemon nor webserver run yet."""
     with ExitStack() as stack:
-        disk = stack.enter_context(_disk(directory / "disk"))
-        server = stack.enter_context(EmbeddedPostgres(disk, settings={**FAST, "max_wal_size": "64MB"}))
+        server = stack.enter_context(EmbeddedPostgres(directory, settings=FAST))
         first_day = CLOCK.day_of(datetime.now(UTC)) - timedelta(days=DAYS)
         world = World(
-            first_day=first_day, zone=CLOCK.zone, chats_per_day=60, messages_per_chat=3, weekly_shape=FLAT_WEEK
+            first_day=first_day, zone=CLOCK.zone, chats_per_day=200, messages_per_chat=3, weekly_shape=FLAT_WEEK
         )
         clock = Clock(datetime.now(UTC), speed=1)
         simulator = stack.enter_context(Simulator(world, clock=clock))
@@ -193,26 +173,11 @@ def running_site(directory: Path) -> Iterator[Site]:
             "DAGSTER_HOME": str(folder),
             **{name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ},
         }
-        # Noon, so that there are chats in every hour that the tests go back.
-        first_hour = CLOCK.day_window(first_day).start + timedelta(hours=20)
-        site = Site(home, server, disk, simulator, settings, free_port(), first_hour)
+        # The afternoon, so that there are chats in every hour that the tests go back.
+        first_hour = CLOCK.day_window(first_day).start + timedelta(hours=16)
+        site = Site(home, server, simulator, settings, free_port(), first_hour)
         stack.callback(lambda: [site.kill(name) for name in list(site.processes)])
         yield site
-
-
-@contextmanager
-def _disk(folder: Path) -> Iterator[Path]:
-    """A small disk of its own, where this user may make one; else a folder."""
-    folder.mkdir()
-    mounted = (
-        os.geteuid() == 0
-        and not subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600m", "none", folder], check=False).returncode
-    )
-    try:
-        yield folder
-    finally:
-        if mounted:
-            subprocess.run(["umount", folder], check=True)
 
 
 def key_of(hour: datetime) -> str:

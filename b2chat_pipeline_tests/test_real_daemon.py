@@ -82,23 +82,6 @@ def test_a_run_that_dies_with_its_daemon_is_noticed_and_its_hour_loaded_once_by_
     ]
 
 
-def test_two_daemons_by_mistake_are_told_of_in_their_logs_and_double_nothing(site: Site) -> None:
-    hour, key = site.hour_before()
-    webserver = site.up()
-    before = {it.dagster_run.run_id for it in site.runs()}
-    site.start_daemon("second daemon")
-    webserver.run("hourly_sync", {"dagster/partition": key})
-
-    wait_for(lambda: "Another" in site.log("daemon").read_text(), seconds=120)
-
-    assert "multiple daemon processes running at once" in site.log("daemon").read_text()
-    runs = [it.dagster_run for it in site.runs() if it.dagster_run.run_id not in before]
-    keys = [run.tags[name] for run in runs for name in ("dagster/run_key",) if name in run.tags]
-    assert len(keys) == len(set(keys))
-    site.assert_loaded_once(hour, hour + timedelta(hours=1))
-    site.kill("second daemon")
-
-
 def test_postgresql_may_be_restarted_under_the_daemon_and_the_webserver(site: Site) -> None:
     webserver, alive = site.up(), site.alive()
     restarted = time.time()
@@ -107,28 +90,6 @@ def test_postgresql_may_be_restarted_under_the_daemon_and_the_webserver(site: Si
     wait_for(lambda: {"SUCCESS", "SKIPPED"} & set(site.ticks("troubles", since=restarted)), seconds=180)
     hour, key = site.hour_before()
     assert webserver.run("hourly_sync", {"dagster/partition": key}) == "SUCCESS"
-    assert site.alive() == alive
-    site.assert_loaded_once(hour, hour + timedelta(hours=1))
-
-
-def test_a_full_disk_fails_what_runs_and_all_goes_on_when_there_is_room(site: Site) -> None:
-    if not site.disk.is_mount():
-        pytest.skip("only root may make a small disk")
-    webserver, alive = site.up(), site.alive()
-    hour, key = site.hour_before()
-    site.simulator.faults.add(Fault(kind="hang", seconds=10))
-    run_id = webserver.launch("hourly_sync", {"dagster/partition": key})
-    wait_for(lambda: site.simulator.faults.pending() == ())
-
-    with site.full_disk():
-        # The run meets it, and so do two ticks of every sensor.
-        time.sleep(130)
-    emptied = time.time()
-    site.mend_postgresql()
-
-    wait_for(lambda: {"SUCCESS", "SKIPPED"} & set(site.ticks("troubles", since=emptied)), seconds=180)
-    assert webserver.run("hourly_sync", {"dagster/partition": key}) == "SUCCESS"
-    wait_for(lambda: _status(site, run_id) == dg.DagsterRunStatus.FAILURE, seconds=240)
     assert site.alive() == alive
     site.assert_loaded_once(hour, hour + timedelta(hours=1))
 

@@ -179,6 +179,7 @@ def _report(seen: Soak, world: World, first: date, end: datetime) -> dict[str, o
         counted = connection.execute(
             "select day, hourly, reread, backfill from ops.request_budget order by 1"
         ).fetchall()
+        failures = connection.execute("select timestamp::text, error_code, error_message from error_logs").fetchall()
         chats = connection.execute("select count(*) from chats where created_at < %s", [end]).fetchall()[0][0]
     last = AccountClock(world.zone).day_of(end)
     there = [it for it in expected(world, end, first=first, last=last).chats.values() if it.created_at < end]
@@ -188,6 +189,7 @@ def _report(seen: Soak, world: World, first: date, end: datetime) -> dict[str, o
         "hours": round((end - AccountClock(world.zone).day_window(first).start) / timedelta(hours=1)),
         "launched": dict(seen.ended),
         "runs": dict(runs),
+        "failures": failures,
         "megabytes": {
             role: [seen.memory.at(role, seen.settling), seen.memory.at(role, seen.minutes)] for role in ROLES
         },
@@ -228,6 +230,7 @@ def _tell(report: Mapping[str, object]) -> bool:
         )
     console.print(tables)
     console.print(f"runs: {report['runs']}")
+    console.print(f"failures: {report['failures']}")
     console.print(f"requests: {requests}")
     console.print(f"chats: {chats}")
     verdicts = {

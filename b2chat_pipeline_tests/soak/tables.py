@@ -37,6 +37,7 @@ KEPT: Mapping[str, str] = {
     "public.api_response_logs": "weeks older than B2CHAT_RAW_RETENTION_DAYS are dropped",
     "public.sync_checkpoints": "90 days, after the pages of their read",
     **dict.fromkeys(("ops.window_reads", "ops.chat_history", "ops.message_lists", "ops.chat_absences"), _PER_HOUR),
+    "ops.request_budget": "one row of a day",
     "ops.hour_loads": "as long as its pages, the newest of each hour for ever",
     **dict.fromkeys(("dagster.runs", "dagster.run_tags", "dagster.bulk_actions", "dagster.backfill_tags"), _PER_RUN),
     "dagster.asset_event_tags": "go with their events",
