@@ -16,16 +16,18 @@ from b2chat_pipeline.commands.environment import environ
 @click.argument("end", metavar="TO]", required=False)
 @click.option("--check", is_flag=True, help="Only ask the service whether it would take our requests; free.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be sent and what it could cost; nothing leaves.")
+@click.option("--batch", is_flag=True, help="In batches, at half the price; takes minutes, at times an hour or more.")
 @click.option("--labelled", is_flag=True, help="The conversations that people have judged, instead of days.")
 @click.option("--prompt", metavar="VERSION", help="With --labelled: try this prompt; its scores are not reported.")
 @click.option("--model", metavar="MODEL", help="With --labelled: try this model; its scores are not reported.")
 @click.option("--user", metavar="EMAIL", help="Whose request this is in the books; an administrator's address.")
-def score(
+def score(  # noqa: PLR0913 - one for each option
     *,
     start: str | None,
     end: str | None,
     check: bool,
     dry_run: bool,
+    batch: bool,
     labelled: bool,
     prompt: str | None,
     model: str | None,
@@ -41,6 +43,8 @@ def score(
         if not command.check(environ()):
             sys.exit(1)
         return
+    if batch and labelled:
+        raise click.UsageError("Labelled conversations are few, and scored one by one: leave out --batch.")
     if (prompt or model) and not labelled:
         raise click.UsageError("What is on trial scores labelled conversations only: add --labelled.")
     which: command.Which
@@ -51,8 +55,13 @@ def score(
     else:
         raise click.UsageError("Say FROM and TO (the first day, and the first one not scored any more), or --labelled.")
     if dry_run:
-        command.preview(environ(), which)
-    elif not command.score(environ(), which, user=user):
+        command.preview(environ(), which, in_batches=batch)
+        return
+    if batch and isinstance(which, command.Days):
+        took_all = command.score_in_batches(environ(), which, user=user)
+    else:
+        took_all = command.score(environ(), which, user=user)
+    if not took_all:
         sys.exit(1)
 
 

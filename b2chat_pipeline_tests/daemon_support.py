@@ -88,6 +88,11 @@ class Site:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
+    def end(self) -> None:
+        """Leave nothing behind."""
+        for name in list(self.processes):
+            self.kill(name)
+
     def restart_postgresql(self) -> None:
         """Stop the server, which cuts all connections, and start it again some seconds later."""
         assert self.server.stop()
@@ -176,7 +181,7 @@ def running_site(directory: Path) -> Iterator[Site]:
         # The afternoon, so that there are chats in every hour that the tests go back.
         first_hour = CLOCK.day_window(first_day).start + timedelta(hours=16)
         site = Site(home, server, simulator, settings, free_port(), first_hour)
-        stack.callback(lambda: [site.kill(name) for name in list(site.processes)])
+        stack.callback(site.end)
         yield site
 
 

@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from b2chat_pipeline.analysis.service import ServiceSettingsError
 from b2chat_pipeline.analysis.terms import TermsMissingError
 from b2chat_pipeline.cli import cli
 from b2chat_pipeline.commands.demo import configuration_of_the_demo
-from b2chat_pipeline.commands.score import Days, check, preview, score
+from b2chat_pipeline.commands.score import Days, check, preview, score, score_in_batches
 from b2chat_pipeline.operations.applying import Account, apply
 from b2chat_pipeline.operations.configuration import parse
 from b2chat_pipeline.settings import SettingsError
@@ -160,6 +161,41 @@ def test_scores_of_the_demo_bear_the_name_of_its_judge_wherever_they_are_shown(
     assert bench.rows("select distinct model from ops.analysis_calls") == [("simulated-judge",)]
 
 
+def test_batches_are_waited_for_also_by_who_comes_later(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench.use(3)
+    apply(bench.connection, parse(configuration_of_the_demo().encode()), Account(CLOCK, SYSTEM_USER, NOW))
+    with Simulator(SMALL, clock=Clock(NOW, speed=0)) as simulator:
+        monkeypatch.setenv("ANTHROPIC_API_KEY", "demo")
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", simulator.url)
+        preview(os.environ, SPAN, in_batches=True)
+        with monkeypatch.context() as interrupted:
+            interrupted.setattr("time.sleep", _interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                score_in_batches(os.environ, SPAN, user=None)
+        first = capsys.readouterr().out
+        simulator.clock.advance(timedelta(minutes=1))
+
+        assert score_in_batches(os.environ, SPAN, user=None)
+
+    assert "3 chats, at most" in first
+    assert "Sent to simulated-judge: 3 chats in 1 batches, for at most $" in first
+    assert first.endswith("run this again to wait for them, or leave them to the sensor `scores`.\n")
+    told = capsys.readouterr().out.splitlines()
+    assert told[1:3] == [
+        "Sent to simulated-judge: 0 chats in 0 batches, for at most $0.00.",
+        "Judged already or waiting in a batch, not paid again: 3.",
+    ]
+    assert told[3].startswith("Collected 1 batches, for $")
+    assert "          3  scored" in told
+    assert bench.rows("select count(*) from effectiveness_analysis") == [(3,)]
+
+
+def _interrupt(_seconds: float) -> None:
+    raise KeyboardInterrupt
+
+
 def test_every_command_and_query_of_the_page_works(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -173,8 +209,7 @@ def test_every_command_and_query_of_the_page_works(
     assert "1.bc6094a4" in done.pop().output
     assert [each.output.splitlines()[0] for each in done] == [
         "some-model: active.",
-        "Closed chats: 0, of these eligible: 0.",
-        "Closed chats: 0, of these eligible: 0.",
+        *["Closed chats: 0, of these eligible: 0."] * 3,
         ",".join(COLUMNS),
         "Labels in the file: 0, by 0 people.",
         "Closed chats: 0, of these eligible: 0.",

@@ -3,6 +3,7 @@
 Not here: the scoring (`analysis/`).
 """
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from b2chat_pipeline.commands.databases import connected_warehouse
+from b2chat_pipeline.commands.progress import progress_bar
 from b2chat_pipeline.commands.span import read_span
 from b2chat_pipeline.settings import OperatorError, read_account, read_admin_emails, read_model_service
 from b2chat_pipeline.windows import AccountClock
@@ -19,12 +21,20 @@ from b2chat_pipeline.windows import AccountClock
 if TYPE_CHECKING:
     from psycopg import Connection
 
+    from b2chat_pipeline.analysis.batch_service import BatchService
+    from b2chat_pipeline.analysis.collecting import Collection
     from b2chat_pipeline.analysis.direct import Order, Tally
     from b2chat_pipeline.analysis.eligibility import Eligibility
     from b2chat_pipeline.analysis.prompts import Judge
+    from b2chat_pipeline.analysis.submitting import Submission
     from b2chat_pipeline.analysis.terms import DatedTerms
 
 _WORK, _AGAIN = "the scoring", "run `b2chat score` again: what is scored stays, and is not paid again"
+# Seconds between two looks whether a batch has ended. Most take minutes, some an hour.
+_LOOK_EVERY = 15.0
+# Seconds that a look waits for another process that collects.
+_PATIENCE = 600.0
+_KNOWN = "Judged already or waiting in a batch, not paid again"
 _MEANINGS = {
     "scored": "scored",
     "undecided": "undecided: the messages do not tell whether the matter was settled",
@@ -85,7 +95,60 @@ def score(environ: Mapping[str, str], which: Which, *, user: str | None) -> bool
     return tally.stopped is None or isinstance(tally.stopped, CapReachedError)
 
 
-def preview(environ: Mapping[str, str], which: Which) -> None:
+def score_in_batches(
+    environ: Mapping[str, str], days: Days, *, user: str | None, look_every: float = _LOOK_EVERY
+) -> bool:
+    """Score some chats in batches, at half the price: send them, wait for every batch there is, and collect it;
+    whether the service took all of them. Looks every so many seconds.
+
+    Whenever it is interrupted, the batches go on, and it waits for them when it is run again. Raises as `score`,
+    ServiceStoppedError and ResultsUnreadableError.
+    """
+    from b2chat_pipeline.analysis.batch_service import BatchService
+    from b2chat_pipeline.analysis.ledger import CapReachedError, scoring_alone
+    from b2chat_pipeline.analysis.submitting import submit
+
+    place = read_model_service(environ)
+    with (
+        connected_warehouse(environ, purpose="scoring", work=_WORK, again=_AGAIN) as (_, connection),
+        BatchService(place) as service,
+    ):
+        with scoring_alone(connection, datetime.now(UTC)):
+            found, order = _order(connection, environ, days, user)
+            submission = submit(connection, service, order, lambda: datetime.now(UTC))
+        _print_eligibility(found)
+        _print_submission(submission, order)
+        collected = _collect_all(connection, service, look_every)
+    _print_collection(collected)
+    return submission.stopped is None or isinstance(submission.stopped, CapReachedError)
+
+
+def _collect_all(connection: "Connection", service: "BatchService", look_every: float) -> "Collection":
+    """Wait until no batch is left to be collected, whoever sent or collects it."""
+    from b2chat_pipeline.analysis.batches import open_batches
+    from b2chat_pipeline.analysis.collecting import Collection, collect
+
+    every = Collection()
+    left = len(open_batches(connection))
+    with progress_bar(left, doing="Waiting for scores", unit="batches") as advance:
+        while left:
+            try:
+                got = collect(connection, service, lambda: datetime.now(UTC), patience=_PATIENCE)
+                every.batches += got.batches
+                every.held += got.held
+                every.outcomes += got.outcomes
+                every.cost += got.cost
+                now_left = len(open_batches(connection))
+                advance(left - now_left)
+                if left := now_left:
+                    time.sleep(look_every)
+            except KeyboardInterrupt:
+                click.echo("The batches go on: run this again to wait for them, or leave them to the sensor `scores`.")
+                raise
+    return every
+
+
+def preview(environ: Mapping[str, str], which: Which, *, in_batches: bool = False) -> None:
     """Say what scoring would send, and what it could cost at most; nothing leaves. Raises as `score`."""
     from b2chat_pipeline.analysis.preparing import Asking, prepare
 
@@ -95,10 +158,12 @@ def preview(environ: Mapping[str, str], which: Which) -> None:
         items = list(prepare(connection, order.candidates, Asking(order.judge, datetime.now(UTC), is_manual=True)))
     new = [item for item in items if item is not None]
     tokens = sum(item.prepared.input_tokens for item in new)
-    most = sum((item.prepared.most(price, item.attempt, in_batch=False) for item in new), Decimal())
+    most = sum((item.prepared.most(price, item.attempt, in_batch=in_batches) for item in new), Decimal())
     _print_eligibility(found)
-    click.echo(f"Judged already or waiting in a batch, not paid again: {len(items) - len(new):,}.")
+    click.echo(f"{_KNOWN}: {len(items) - len(new):,}.")
     click.echo(f"Would be sent to {order.judge.model}: {len(new):,} chats, at most {tokens:,} tokens and ${most:.2f}.")
+    if in_batches and new:
+        click.echo("Beside them, each batch of a thousand at most holds a few canaries, which are paid too.")
 
 
 def check(environ: Mapping[str, str]) -> bool:
@@ -168,12 +233,28 @@ def _print_eligibility(found: "Eligibility") -> None:
         click.echo(f"  {count:>9,}  {reason}")
 
 
+def _print_submission(submission: "Submission", order: "Order") -> None:
+    sent = f"{len(submission.sent):,} chats in {len(submission.batches):,} batches"
+    click.echo(f"Sent to {order.judge.model}: {sent}, for at most ${submission.reserved:.2f}.")
+    if submission.known:
+        click.echo(f"{_KNOWN}: {submission.known:,}.")
+    if submission.stopped is not None:
+        click.echo(f"Stopped: {submission.stopped}")
+
+
+def _print_collection(collected: "Collection") -> None:
+    held = f", {collected.held:,} of them held" if collected.held else ""
+    click.echo(f"Collected {collected.batches:,} batches{held}, for ${collected.cost:.4f}.")
+    for kind, count in collected.outcomes.most_common():
+        click.echo(f"  {count:>9,}  {_MEANINGS[kind]}")
+
+
 def _print_tally(tally: "Tally", order: "Order") -> None:
     if order.is_trial:
         click.echo(f"On trial, not reported: {order.judge}.")
     click.echo(f"Asked {order.judge.model} {tally.calls:,} times for ${tally.cost:.4f}.")
     if tally.known:
-        click.echo(f"Judged already or waiting in a batch, not paid again: {tally.known:,}.")
+        click.echo(f"{_KNOWN}: {tally.known:,}.")
     for kind, count in tally.outcomes.most_common():
         click.echo(f"  {count:>9,}  {_MEANINGS[kind]}")
     left = len(order.candidates) - tally.known - len(tally.last)
