@@ -23,7 +23,7 @@ class Webserver:
     """The webserver at an address."""
 
     def __init__(self, address: str) -> None:
-        self._http = httpx.Client(base_url=address, timeout=60)
+        self._address = address
 
     def run(self, job: str, tags: Mapping[str, str], *, meanwhile: Callable[[], None] = lambda: None) -> str:
         """Launch a run of a job and return how it ended; `meanwhile` is done again and again."""
@@ -52,7 +52,8 @@ class Webserver:
         return str(self._ask(_STATUS, {"id": run_id})["runOrError"]["status"])
 
     def _ask(self, query: str, variables: Mapping[str, object]) -> dict[str, Any]:
-        answer = self._http.post("/graphql", json={"query": query, "variables": variables}).raise_for_status().json()
+        asked = {"query": query, "variables": variables}
+        answer = httpx.post(f"{self._address}/graphql", json=asked, timeout=60).raise_for_status().json()
         if answer.get("errors"):
             raise RuntimeError(f"the webserver answered with {answer['errors']}")
         data: dict[str, Any] = answer["data"]
