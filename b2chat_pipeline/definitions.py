@@ -50,7 +50,7 @@ def build_definitions(
         schedules=[
             *(hourly_schedule(hours), reread_schedule(days)),
             *(contacts_schedule(account), retention_schedule(account)),
-            *(nightly_schedule(account), health_schedule(account), scoring_schedule(account)),
+            *(nightly_schedule(project, account), health_schedule(account), scoring_schedule(account)),
         ],
         sensors=[
             *(gap_sensor(hours), changed_days_sensor(project, jobs), collecting_sensor()),

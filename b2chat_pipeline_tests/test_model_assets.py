@@ -182,6 +182,21 @@ def test_models_that_cross_days_are_built_for_the_first_time_once_the_days_are(
     assert (before, between, asked_for(words, instance)) == ([], [(NIGHTLY, "new models top")], [])
 
 
+def test_a_night_before_any_day_was_built_asks_for_nothing(words: Models, instance: dg.DagsterInstance) -> None:
+    def night() -> dg.RunRequest | str:
+        repository = build_definitions(os.environ, models=words.project).get_repository_def()
+        resources = {"warehouse": WarehouseResource()}
+        with dg.build_schedule_context(instance, repository_def=repository, resources=resources) as context:
+            told = repository.get_schedule_def(NIGHTLY).evaluate_tick(context)
+        return told.run_requests[0] if told.run_requests else str(told.skip_message)
+
+    before = night()
+    run_job(words, instance, CHANGED_DAYS, MONDAY)
+
+    assert before == "Nothing to build from yet: no day has been built of daily, shown."
+    assert isinstance(night(), dg.RunRequest)
+
+
 def test_a_new_model_is_built_for_all_days(words: Models, instance: dg.DagsterInstance) -> None:
     run_job(words, instance, CHANGED_DAYS, MONDAY)
     words.connection.execute("drop table analytics.daily cascade")

@@ -6,7 +6,7 @@ to be built again because their build failed (`builds.py`).
 
 import json
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ from b2chat_pipeline.assets.models import DAYS_PER_RUN
 from b2chat_pipeline.automation.builds import Builds, read_builds
 from b2chat_pipeline.automation.rereads import UNFINISHED
 from b2chat_pipeline.policy import consecutive
-from b2chat_pipeline.resources import WarehouseResource
+from b2chat_pipeline.resources import WarehouseResource, utc_now
 from b2chat_pipeline.settings import Account, OperatorError, read_account
 from b2chat_pipeline.transform.models import Model, Project
 from b2chat_pipeline.transform.target import SCHEMA
@@ -89,7 +89,9 @@ def _job(project: Project, *, nightly: bool) -> "UnresolvedAssetJobDefinition":
     )
 
 
-def changed_days_sensor(project: Project, jobs: Sequence["UnresolvedAssetJobDefinition"]) -> dg.SensorDefinition:
+def changed_days_sensor(
+    project: Project, jobs: Sequence["UnresolvedAssetJobDefinition"], *, clock: Callable[[], datetime] = utc_now
+) -> dg.SensorDefinition:
     """Requests the days that syncs have changed, soon after each has ended; on from the first start."""
 
     @dg.sensor(
@@ -102,6 +104,7 @@ def changed_days_sensor(project: Project, jobs: Sequence["UnresolvedAssetJobDefi
     def days_that_changed(
         context: dg.SensorEvaluationContext, warehouse: WarehouseResource
     ) -> dg.SensorResult | dg.SkipReason:
+        now = clock()
         try:
             account = read_account(os.environ)
             cursor = _Cursor.read(context.cursor)
@@ -109,11 +112,11 @@ def changed_days_sensor(project: Project, jobs: Sequence["UnresolvedAssetJobDefi
         except OperatorError as error:
             return dg.SkipReason(str(error))
         builds = read_builds(context.instance, CHANGED_DAYS, since=cursor.builds_since)
-        again = [day for day in builds.due(datetime.now(UTC)) if day >= account.first_day]
+        again = [day for day in builds.due(now) if day >= account.first_day]
         requests = _of_days({*look.days, *again}, builds)
         if not requests and look.missing and _builds_are_done(context.instance):
             nightly = {name for name in look.missing if is_nightly(project, project.models[name])}
-            requests = _of_new_models(look.missing, account, builds, nightly=nightly == look.missing)
+            requests = _of_new_models(look.missing, account, builds, nightly=nightly == look.missing, now=now)
         reason = None if requests else " ".join(["No sync has changed a day since the last look.", *builds.waiting()])
         cursor = replace(look.cursor, builds_since=builds.since or cursor.builds_since)
         return dg.SensorResult(run_requests=requests, skip_reason=reason, cursor=cursor.text())
@@ -166,19 +169,24 @@ def _of_days(days: Iterable[date], builds: Builds, *, key: str | None = None) ->
     ]
 
 
-def _of_new_models(missing: Collection[str], account: Account, builds: Builds, *, nightly: bool) -> list[dg.RunRequest]:
+def _of_new_models(
+    missing: Collection[str], account: Account, builds: Builds, *, nightly: bool, now: datetime
+) -> list[dg.RunRequest]:
     """Runs that build models for the first time: of days, for all days. The same models are asked for once."""
     key = f"new models {', '.join(sorted(missing))}"
     if nightly:
         return [dg.RunRequest(run_key=key, job_name=NIGHTLY)]
-    today = datetime.now(account.zone).date()
+    today = now.astimezone(account.zone).date()
     days = [account.first_day + timedelta(days=number) for number in range((today - account.first_day).days + 1)]
     return _of_days(days, builds, key=key)
 
 
-def nightly_schedule(account: Account) -> dg.ScheduleDefinition:
+def nightly_schedule(project: Project, account: Account) -> dg.ScheduleDefinition:
     """Builds the models that cross days once a night; on from the first start."""
-    return dg.ScheduleDefinition(
+    nightly = {model.name for model in project.models.values() if is_nightly(project, model)}
+    read = {name for model in nightly for name in project.ancestors(model)} - nightly
+
+    @dg.schedule(
         name=NIGHTLY,
         job_name=NIGHTLY,
         cron_schedule=_CRON,
@@ -186,3 +194,16 @@ def nightly_schedule(account: Account) -> dg.ScheduleDefinition:
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description="Builds the models that cross days, every night.",
     )
+    def night(warehouse: WarehouseResource) -> dg.RunRequest | dg.SkipReason:
+        from b2chat_pipeline.transform.relations import missing_in
+
+        try:
+            with warehouse.connect("night") as connection:
+                missing = missing_in(connection, SCHEMA, read)
+        except OperatorError:
+            missing = []  # the run says what is wrong with the warehouse, where people see it
+        if missing:
+            return dg.SkipReason(f"Nothing to build from yet: no day has been built of {', '.join(sorted(missing))}.")
+        return dg.RunRequest()
+
+    return night
