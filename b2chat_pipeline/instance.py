@@ -64,7 +64,7 @@ class InstanceStorage(DagsterPostgresStorage):
         self._event_log_storage = HourlyEventLog(postgres_url)
         # Without a pool every event opens a new connection, and a run over many hours records thousands of events: 53
         # hours of seven assets took 16 s without and 6 s with one.
-        for storage in (self.event_log_storage, self.run_storage):
+        for storage in (self.event_log_storage, self.run_storage, self.schedule_storage):
             storage.optimize_for_webserver(statement_timeout=STATEMENT_TIMEOUT, pool_recycle=600, max_overflow=20)
 
     @classmethod
