@@ -14,8 +14,8 @@ ARGS ?=
 # compile the project again, and each worker the tests.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo dev test check format docs bench bench-year bench-plan staleness crashes mutants soak soak-hour \
-	daemon clean
+.PHONY: help install demo dev test check format docs bench bench-year bench-plan staleness crashes month mutants soak \
+	soak-hour daemon clean
 
 help: ## Show the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -91,6 +91,9 @@ staleness: $(INSTALLED) ## How long a change takes to show, on forty days: make 
 
 crashes: $(INSTALLED) ## Kill a load at every moment there is, which takes minutes; `make test` tries those that differ most.
 	B2CHAT_TEST_EVERY_MOMENT=1 $(BIN)/pytest $(WORKERS) b2chat_pipeline_tests/test_crashes.py $(ARGS)
+
+month: $(INSTALLED) ## Thirty days of the daemon's decisions, with everything that goes wrong: make month DAYS=10
+	B2CHAT_TEST_DAYS=$(or $(DAYS),30) $(BIN)/pytest b2chat_pipeline_tests/test_month.py -n 0 -s -k month_of_faults $(ARGS)
 
 mutants: $(INSTALLED) ## Would anybody notice if a SQL model were wrong? Takes minutes: make mutants ARGS="--only chat_metrics"
 	$(BIN)/python -m b2chat_pipeline_tests.model_mutants $(ARGS)

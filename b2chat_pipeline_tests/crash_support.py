@@ -136,6 +136,11 @@ def kill(work: Doable, moment: Moment) -> None:
     wait_until_forgotten(work.url)
 
 
+def kill_at(moment: Moment) -> None:
+    """Have this process kill itself at a moment, counted from now on."""
+    _Counter(moment).begin()
+
+
 def wait_until_forgotten(url: str) -> None:
     """Wait until PostgreSQL has noticed that nobody is behind the connections of a dead process."""
     deadline = time.monotonic() + PATIENCE
@@ -187,5 +192,5 @@ def _count(work: Doable, sender: Pipe) -> None:
 
 
 def _die(work: Doable, moment: Moment) -> None:
-    _Counter(moment).begin()
+    kill_at(moment)
     work.do()

@@ -1,7 +1,6 @@
 """Runs the project's definitions on a real Dagster instance, against a simulator and a real database."""
 
 import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -109,9 +108,11 @@ def running_pipeline(
 
 
 @contextmanager
-def instance_in_postgres(url: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
-    """An instance as the project's dagster.yaml has it, with its database at an address and its files in a folder."""
-    shutil.copy(PROJECT / "dagster.yaml", folder)
+def instance_in_postgres(
+    url: str, folder: Path, monkeypatch: pytest.MonkeyPatch, *, more: str = ""
+) -> Iterator[dg.DagsterInstance]:
+    """An instance as the project's dagster.yaml has it, and more; its database at an address, files in a folder."""
+    (folder / "dagster.yaml").write_text((PROJECT / "dagster.yaml").read_text() + more)
     monkeypatch.setenv("DAGSTER_HOME", str(folder))
     monkeypatch.setenv("DAGSTER_DATABASE_URL", url)
     monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "1000")

@@ -1,4 +1,4 @@
-"""Stands between a load and PostgreSQL on the loopback interface, and cuts a connection at a COMMIT.
+"""Stands between a load and PostgreSQL on the loopback interface: cuts a connection at a COMMIT, or all and new ones.
 
 Not here: what must be true afterwards.
 """
@@ -37,15 +37,31 @@ class Proxy:
     target: str
     cut: Cut | None
     commits: Counter[str] = field(default_factory=Counter)
+    _links: "list[_Link]" = field(default_factory=list)
+    _is_stopped: bool = False
+
+    def stop(self) -> None:
+        """Look like a server that has been stopped: cut every connection, and every new one."""
+        self._is_stopped = True
+        while self._links:
+            self._links.pop().hang_up()
+
+    def start(self) -> None:
+        """Take connections again."""
+        self._is_stopped = False
 
     def serve(self, listener: socket.socket) -> None:
         """Take connections until the listener is closed."""
         with suppress(OSError):
             while True:
                 client, _ = listener.accept()
+                if self._is_stopped:
+                    client.close()
+                    continue
                 server = socket.socket(socket.AF_UNIX)
                 server.connect(self.target)
-                _Link(self, client, server).start()
+                self._links.append(_Link(self, client, server))
+                self._links[-1].start()
 
 
 class _Link:
@@ -72,13 +88,13 @@ class _Link:
                         break
                     self._silent = True
                 self._server.sendall(data)
-        self._hang_up()
+        self.hang_up()
 
     def _answer(self) -> None:
         with suppress(OSError):
             while (data := self._server.recv(65536)) and not self._silent:
                 self._client.sendall(data)
-        self._hang_up()
+        self.hang_up()
 
     def _is_cut(self) -> bool:
         commits = self._proxy.commits
@@ -86,7 +102,8 @@ class _Link:
         cut = self._proxy.cut
         return cut is not None and (cut.purpose, cut.number) == (self._purpose, commits[self._purpose])
 
-    def _hang_up(self) -> None:
+    def hang_up(self) -> None:
+        """Close both sides."""
         for side in (self._client, self._server):
             with suppress(OSError):
                 side.shutdown(socket.SHUT_RDWR)
