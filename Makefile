@@ -64,7 +64,7 @@ soak-hour: $(INSTALLED) ## An hour of hourly runs and re-reads by the real daemo
 	$(BIN)/python -m b2chat_pipeline_tests.soak $(ARGS)
 
 daemon: $(INSTALLED) ## Hurt the real daemon and what is under it, which takes minutes.
-	B2CHAT_TEST_DAEMON=1 $(BIN)/pytest b2chat_pipeline_tests/test_real_daemon.py $(ARGS)
+	$(BIN)/pytest -m minutes b2chat_pipeline_tests/test_real_daemon.py $(ARGS)
 
 format: $(INSTALLED) ## Format and fix what can be fixed.
 	$(BIN)/ruff format .
@@ -93,7 +93,7 @@ crashes: $(INSTALLED) ## Kill a load at every moment there is, which takes minut
 	B2CHAT_TEST_EVERY_MOMENT=1 $(BIN)/pytest $(WORKERS) b2chat_pipeline_tests/test_crashes.py $(ARGS)
 
 month: $(INSTALLED) ## Thirty days of the daemon's decisions, with everything that goes wrong: make month DAYS=10
-	B2CHAT_TEST_DAYS=$(or $(DAYS),30) $(BIN)/pytest b2chat_pipeline_tests/test_month.py -n 0 -s -k month_of_faults $(ARGS)
+	B2CHAT_TEST_DAYS=$(or $(DAYS),30) $(BIN)/pytest b2chat_pipeline_tests/test_month.py -m minutes -n 0 -s $(ARGS)
 
 mutants: $(INSTALLED) ## Would anybody notice if a SQL model were wrong? Takes minutes: make mutants ARGS="--only chat_metrics"
 	$(BIN)/python -m b2chat_pipeline_tests.model_mutants $(ARGS)

@@ -7,11 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from b2chat_pipeline_tests.analyst_support import Account, built_account
 from b2chat_pipeline_tests.command_support import Command, Home, home_in, in_this_process
 from b2chat_pipeline_tests.postgres import PostgresServer, roomy_memory, session_server
 from b2chat_pipeline_tests.scoring_support import Bench, running_bench
+
+# An example takes longer where the machine has other work, which says nothing about the code.
+settings.register_profile("suite", deadline=None)
+settings.load_profile("suite")
 
 _DIRECTORY = "B2CHAT_TEST_SERVER_DIRECTORY"
 

@@ -143,7 +143,7 @@ INSTANTS = st.integers(0, 89 * 86_400).map(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(start=INSTANTS, length=st.integers(0, 12 * 86_400))
 def test_any_span_counts_as_the_clock_on_the_wall_tells(warehouse: Connection, start: datetime, length: int) -> None:
     end = start + timedelta(seconds=length)
@@ -151,7 +151,7 @@ def test_any_span_counts_as_the_clock_on_the_wall_tells(warehouse: Connection, s
     assert seconds(warehouse, start, end) == WALL.seconds(start, end)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(instant=INSTANTS)
 def test_the_next_opening_is_the_one_on_the_wall(warehouse: Connection, instant: datetime) -> None:
     row = warehouse.execute("select ops.next_opening('default', %s)", (instant,)).fetchone()

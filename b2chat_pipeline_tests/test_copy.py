@@ -47,7 +47,7 @@ class Row(NamedTuple):
         max_size=4,
     )
 )
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_row_comes_back_as_it_was(database_url: str, rows: list[Row]) -> None:
     with connect(database_url, purpose="test") as connection, connection.transaction(force_rollback=True):
         connection.execute(

@@ -237,7 +237,7 @@ def warehouse(postgres_server: PostgresServer) -> Iterator[Warehouse]:
         yield configured
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(made=st.lists(chats(), min_size=1, max_size=8))
 def test_any_chats_are_measured_as_the_reference_measures_them(warehouse: Warehouse, made: list[Chat]) -> None:
     keyed = [replace(chat, key=f"chat-{number}") for number, chat in enumerate(made)]

@@ -52,7 +52,7 @@ FIRST_DAY = date(2025, 3, 3)
 START = datetime(2025, 3, 3, 13, 30, tzinfo=UTC)
 WORLD = World(first_day=FIRST_DAY, zone=ZONE, chats_per_day=20, messages_per_chat=3, contacts=30)
 SEED = 6
-DAYS = float(os.environ.get("B2CHAT_TEST_DAYS", "0"))
+DAYS = float(os.environ.get("B2CHAT_TEST_DAYS", "30"))
 # After an incident of the month, until the next one: first the daemon looks every hour, then every three.
 QUIET, CALM = 4 * HOUR, 14 * HOUR
 # Long enough for each day that may still change to be read again, and its metrics to be built.
@@ -152,7 +152,7 @@ def test_a_day_of_faults_ends_with_everything_right_and_everybody_told_once(live
     assert_all_is_well(lived)
 
 
-@pytest.mark.skipif(not DAYS, reason="takes minutes: make month")
+@pytest.mark.minutes
 def test_a_month_of_faults_ends_with_everything_right_and_everybody_told_once(lived: Life) -> None:
     end, happened = START + DAYS * DAY, Counter[str]()
     lived.look()

@@ -96,7 +96,7 @@ def laboratory(database_url: str) -> Iterator[Laboratory]:
 
 
 @given(minutes=st.sets(MINUTES, max_size=24), moves=st.lists(MOVES, max_size=12), now=st.sampled_from([OVER, RUNNING]))
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), print_blob=False)
+@settings(max_examples=12, suppress_health_check=list(HealthCheck), print_blob=False)
 def test_rows_that_come_go_and_move_between_pages_hide_no_other_and_the_next_read_finds_everything(
     laboratory: Laboratory, minutes: set[int], moves: list[Move], now: datetime
 ) -> None:
@@ -139,7 +139,7 @@ def read_day(laboratory: Laboratory) -> Outcome:
 
 
 @given(groups=st.lists(st.integers(1, 4), min_size=4, max_size=8), seed=st.integers(0, 10**6))
-@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck), print_blob=False)
+@settings(max_examples=4, suppress_health_check=list(HealthCheck), print_blob=False)
 def test_chats_that_change_places_whenever_they_are_listed_are_all_loaded_or_their_hours_fail_and_none_is_deleted(
     laboratory: Laboratory, groups: list[int], seed: int
 ) -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from b2chat_pipeline.b2chat.contract import CHATS, CONTACTS
@@ -299,7 +299,6 @@ SEEDS = st.integers(0, 10**6)
 
 
 @given(SEVERAL, LIMITS, ORDERS, WINDOWS, st.sampled_from([1, 2, 3, 7, 100]), TOTALS, SEEDS)
-@settings(deadline=None)
 def test_a_list_whose_records_of_one_moment_change_places_is_told_completely_or_refused(
     records: list[float],
     limit: int,
@@ -318,7 +317,6 @@ def test_a_list_whose_records_of_one_moment_change_places_is_told_completely_or_
 
 
 @given(SEVERAL, LIMITS, ORDERS, TOTALS, SEEDS)
-@settings(deadline=None)
 def test_a_list_without_any_order_is_told_completely_or_refused(
     records: list[float], limit: int, order: Order, total: Callable[[int], int | None], seed: int
 ) -> None:

@@ -5,7 +5,6 @@ site, whose daemon the first one starts; each leaves it running. Not here: what 
 `test_troubles.py`), which needs no processes.
 """
 
-import os
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,10 +17,7 @@ import pytest
 from b2chat_pipeline.simulator import Fault
 from b2chat_pipeline_tests.daemon_support import CLOCK, DAYS_OFF, Site, key_of, running_site, wait_for
 
-pytestmark = [
-    pytest.mark.any_postgres,
-    pytest.mark.skipif("B2CHAT_TEST_DAEMON" not in os.environ, reason="takes minutes: make daemon"),
-]
+pytestmark = [pytest.mark.any_postgres, pytest.mark.minutes]
 
 ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 

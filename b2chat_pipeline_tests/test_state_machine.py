@@ -442,7 +442,6 @@ def test_the_tables_follow_the_account_whatever_happens_in_whatever_order(labora
         settings=settings(
             max_examples=WALKS,
             stateful_step_count=STEPS,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
             print_blob=False,
         ),
@@ -470,7 +469,7 @@ READS = st.lists(
 
 
 @given(reads=READS, data=st.data())
-@settings(max_examples=ORDERS, deadline=None, suppress_health_check=list(HealthCheck), print_blob=False)
+@settings(max_examples=ORDERS, suppress_health_check=list(HealthCheck), print_blob=False)
 def test_reads_of_an_account_may_be_loaded_in_any_order_and_more_than_once(
     laboratory: Laboratory, reads: list[tuple[int, tuple[Any, ...]]], data: st.DataObject
 ) -> None:

@@ -317,7 +317,6 @@ def made_up_chats() -> list[Chat]:
     @seed(1)
     @settings(
         max_examples=_MADE_UP,
-        deadline=None,
         database=None,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
