@@ -25,7 +25,8 @@ NOW = datetime(2026, 1, 5, 18, tzinfo=UTC)
 # Few contacts, so that they come back.
 WORLD = World(first_day=FIRST, zone=BOGOTA, chats_per_day=12, contacts=30)
 # What the simulator does not invent here: a tree of departments, business hours and targets that count them, chats with
-# two tags or with the bot, changes of chats, broadcasts, and what a model judged of some and was paid for.
+# two tags or with the bot, changes of chats, broadcasts, and what a model judged of
+# some and was paid for, and people did.
 CONFIGURED = """
     update departments set path = '/' || b2chat_code || '/';
     update departments child set parent_id = top.id, path = top.path || child.b2chat_code || '/', level = 1
@@ -51,8 +52,18 @@ CONFIGURED = """
     insert into effectiveness_analysis (id, chat_id, user_id, effectiveness_score, response_time_score,
                                         resolution_score, customer_satisfaction, analysis_data)
     select 'score of ' || id, id, (select min(id) from users), 60 + ascii(md5(id)) % 40, 80, 75, 70,
-           '{"model": "simulated-judge", "prompt_version": "1", "satisfaction_basis": "messages"}'
+           jsonb_build_object(
+               'model', 'simulated-judge', 'prompt_version', '1', 'rubric_version', '1', 'language', 'es',
+               'satisfaction_basis', 'messages', 'analyzed_messages', 8, 'voided_criteria', '{}'::jsonb,
+               'resolution_details', jsonb_build_object('matter_settled', jsonb_build_object(
+                   'level', ascii(md5(id)) % 5 * 25)),
+               'sentiment_analysis', jsonb_build_object('criteria', '{}'::jsonb))
       from chats where status = 'closed' and md5(id) > '4';
+    insert into ops.analysis_labels (chat_id, labeller, rubric_version, labelled_at, levels, resolution, effectiveness,
+                                     user_id, imported_at)
+    select chat_id, 'A', '1', created_at, jsonb_build_object('matter_settled', ascii(md5(chat_id)) % 4 * 25), 70, 70,
+           user_id, created_at
+      from effectiveness_analysis;
     insert into ops.analysis_calls (id, chat_id, score_key, attempt, mode, user_id, model, prompt_version,
                                     terms_version, day, state, reserved_usd, cost_usd, outcome, reserved_at)
     select id, chat_id, ''::bytea, 1, 'batch', user_id, 'simulated-judge', '1', 1, '2026-01-05', 'settled', 0.02,

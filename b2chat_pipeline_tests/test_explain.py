@@ -99,8 +99,9 @@ def test_the_chats_behind_a_row_make_exactly_that_row(mart: str, account: Accoun
 def test_every_mart_tells_its_chats_but_those_that_have_none() -> None:
     marts = {path.stem for path in (models_folder() / "models" / "marts").glob("*.sql")}
 
-    # The books of loads and of money, and the distribution of all chats over their contacts.
-    assert marts - set(EXPLAINED) == {"load_completeness", "scoring_spending_daily", "contact_concentration"}
+    # The books of loads and of money, the distribution of all chats over their contacts, and judges beside people.
+    without_chats = {"load_completeness", "scoring_spending_daily", "contact_concentration"}
+    assert marts - set(EXPLAINED) == without_chats | {"label_agreement", "label_errors"}
 
 
 def newest_cell(account: Account) -> tuple[Model, dict[str, Any]]:
