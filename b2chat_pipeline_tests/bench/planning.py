@@ -1,7 +1,7 @@
 """What `b2chat load --plan` says of a month, against what the load then takes: requests and seconds.
 
 Once in one process, as `b2chat load` works where no daemon runs, and once as a backfill that the daemon works off, with
-the plan that the command prints beside each. The account is new, so the plan rests on one page of each side. Not here:
+what the command plans beside each. The account is new, so the plan rests on one page of each side. Not here:
 how fast a backfill is (`backfill.py`).
 """
 
