@@ -1,19 +1,21 @@
 """Dagster's own storage: PostgreSQL at the address the settings name, or the embedded server that `b2chat dev` runs.
 
-Here belongs one class that `dagster.yaml` names. It exists for four reasons: plain `dg dev` without a database must
+Here belongs one class that `dagster.yaml` names. It exists for five reasons: plain `dg dev` without a database must
 end in one sentence instead of a stack trace; a shell beside a running `b2chat dev` should find its server without any
 variable; a bare `postgresql://` address must reach psycopg2 whichever SQLAlchemy is installed, because Dagster's
-NOTIFY fails under psycopg 3; and a year of hours is some sixty thousand events of each kind, which must not be stored
-one by one.
+NOTIFY fails under psycopg 3; a year of hours is some sixty thousand events of each kind, which must not be stored
+one by one; and a server that was restarted must not fail the first request of everybody who has kept a connection.
 """
 
 import os
 from collections.abc import Mapping, Sequence
+from time import monotonic
 from typing import Any, Self
 
 import dagster as dg
 from dagster._core.storage.event_log import SqlEventLogStorageTable
 from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage
+from sqlalchemy import event, exc, pool
 
 from b2chat_pipeline.settings import SettingsError, read_storage
 from b2chat_pipeline.warehouse.address import psycopg2_url
@@ -22,6 +24,28 @@ from b2chat_pipeline.warehouse.embedded import EmbeddedPostgres
 DATABASE = "dagster"
 # Milliseconds. Dagster's own default for its webserver is too short for the event log of a long backfill.
 STATEMENT_TIMEOUT = 600_000
+# A connection that nobody has used for so many seconds is tried before it is used again.
+_IDLE = 1.0
+
+
+# For all pools of the process: webserver and daemon make pools of their own, without asking us.
+@event.listens_for(pool.Pool, "checkin")
+def _note_the_time(_connection: object, record: pool.ConnectionPoolEntry) -> None:
+    record.info["used_at"] = monotonic()
+
+
+@event.listens_for(pool.Pool, "checkout")
+def _try_what_was_idle(connection: Any, record: pool.ConnectionPoolEntry, _proxy: object) -> None:  # noqa: ANN401
+    """Have a pool give up all its connections where one does not answer, and open another."""
+    used_at = record.info.get("used_at")
+    if used_at is None or monotonic() - used_at < _IDLE:
+        return
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("select 1")
+        connection.rollback()
+    except (connection.OperationalError, connection.InterfaceError):
+        raise exc.InvalidatePoolError from None
 
 
 class HourlyEventLog(PostgresEventLogStorage):

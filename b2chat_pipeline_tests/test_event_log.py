@@ -112,3 +112,19 @@ def statements(url: str, kind: str) -> tuple[int, int]:
         ).fetchone()
     assert row is not None
     return row[0], row[1]
+
+
+def test_connections_that_the_server_has_cut_meanwhile_fail_nothing(
+    instance: dg.DagsterInstance, empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def looks() -> tuple[object, ...]:
+        return instance.get_runs(), instance.all_instigator_state(), list(instance.all_asset_keys())
+
+    monkeypatch.setattr("b2chat_pipeline.instance._IDLE", 0)
+    before = looks()
+    with psycopg.connect(empty_database_url, autocommit=True) as connection:
+        others = "select pg_terminate_backend(pid, 10000) from pg_stat_activity where datname = current_database()"
+        ended = connection.execute(f"{others} and pid <> pg_backend_pid()").fetchall()
+
+    assert len(ended) >= len(before)
+    assert looks() == before
