@@ -4,6 +4,7 @@ Here belongs the way between partition keys and windows. Not here: what an hour 
 opaque: where clocks change, a day has 23 or 25 of them.
 """
 
+import warnings
 from collections.abc import Iterable, Mapping
 from datetime import UTC
 from zoneinfo import ZoneInfo
@@ -59,3 +60,10 @@ def range_of(tags: Mapping[str, str]) -> tuple[str, str] | None:
     """The first and the last partition key of a run, by its tags; None where it names none."""
     first = tags.get(RANGE_START) or tags.get(_SINGLE)
     return (first, tags.get(RANGE_END) or first) if first else None
+
+
+def hours_so_far() -> dg.TimeWindowPartitionMapping:
+    """A day depends on those of its hours that are over: else no backfill could contain the running day."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)  # of what it allows
+        return dg.TimeWindowPartitionMapping(allow_nonexistent_upstream_partitions=True)

@@ -5,7 +5,6 @@ file in `dbt_like_sql/` does), when it is built (`automation/models.py`).
 """
 
 import os
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
@@ -19,7 +18,7 @@ from b2chat_pipeline.assets.materializations import attach_metadata
 from b2chat_pipeline.assets.pictures import heat_map
 from b2chat_pipeline.assets.shell import failing_in_one_sentence
 from b2chat_pipeline.assets.sides import OWNERS
-from b2chat_pipeline.partitions import range_of
+from b2chat_pipeline.partitions import hours_so_far, range_of
 from b2chat_pipeline.resources import WarehouseResource
 from b2chat_pipeline.settings import read_account
 from b2chat_pipeline.transform.models import DataTest, Model, Project
@@ -152,12 +151,8 @@ def _deps(project: Project, model: Model) -> Iterable[dg.AssetDep]:
     for ref in sorted(model.refs):
         yield dg.AssetDep(ref)
     tables = {project.sources[source] for source in model.sources}
-    # The running day has hours that are not over.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", dg.BetaWarning)
-        hours_so_far = dg.TimeWindowPartitionMapping(allow_nonexistent_upstream_partitions=True)
     for table in sorted(it.table for it in tables if it.schema == "public" and it.table in LOADED):
-        yield dg.AssetDep(table, partition_mapping=hours_so_far if model.day_column else None)
+        yield dg.AssetDep(table, partition_mapping=hours_so_far() if model.day_column else None)
 
 
 def _check_spec(test: DataTest) -> dg.AssetCheckSpec:

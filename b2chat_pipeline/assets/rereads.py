@@ -4,7 +4,6 @@ An asset of its own, so that a re-read that fails leaves the hours that were loa
 are due (`policy/`).
 """
 
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -16,7 +15,7 @@ from b2chat_pipeline.assets.columns import table_metadata
 from b2chat_pipeline.assets.shell import USER_TAG, causes, failing_in_one_sentence
 from b2chat_pipeline.assets.sides import OWNERS, POOL
 from b2chat_pipeline.b2chat.contract import CHATS
-from b2chat_pipeline.partitions import windows_of
+from b2chat_pipeline.partitions import hours_so_far, windows_of
 from b2chat_pipeline.policy import RereadPlan, operation, reread_class
 from b2chat_pipeline.resources import B2ChatResource, WarehouseResource
 from b2chat_pipeline.windows import AccountClock, Window, hours_of
@@ -100,13 +99,9 @@ class _Reread:
 def chat_updates(partitions: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
     """Creation days, read again."""
 
-    # The running day has hours that are not over: without this, no backfill may contain it.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", dg.BetaWarning)
-        hours_so_far = dg.TimeWindowPartitionMapping(allow_nonexistent_upstream_partitions=True)
     spec = dg.AssetSpec(
         "chat_updates",
-        deps=[dg.AssetDep(table, partition_mapping=hours_so_far) for table in ("chats", "messages")],
+        deps=[dg.AssetDep(table, partition_mapping=hours_so_far()) for table in ("chats", "messages")],
         description=_DESCRIPTION,
         group_name="refresh",
         owners=OWNERS,

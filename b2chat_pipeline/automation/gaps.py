@@ -1,7 +1,6 @@
 """The sensor that has hours loaded which are missing or failed. Not here: which ones are due (`policy/gaps.py`)."""
 
 import os
-import warnings
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
@@ -10,7 +9,8 @@ from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
 from b2chat_pipeline.assets.gaps import GAP_TAG, plan_gaps_at
 from b2chat_pipeline.assets.hours import hours_of_sides
-from b2chat_pipeline.assets.sides import OWNERS, SIDES
+from b2chat_pipeline.assets.sides import SIDES
+from b2chat_pipeline.automation.sensors import sensor
 from b2chat_pipeline.partitions import range_tags
 from b2chat_pipeline.policy.gaps import Gap, GapPlan
 from b2chat_pipeline.resources import B2ChatResource, WarehouseResource, utc_now
@@ -25,28 +25,24 @@ def gap_sensor(
     partitions: dg.HourlyPartitionsDefinition, *, clock: Callable[[], datetime] = utc_now
 ) -> dg.SensorDefinition:
     """Requests the hours that are missing or failed, the newest first; on from the first start."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", dg.BetaWarning)  # of the owners
 
-        @dg.sensor(
-            name=GAPS,
-            job_name="hourly_sync",
-            minimum_interval_seconds=LOOK_EVERY,
-            default_status=dg.DefaultSensorStatus.RUNNING,
-            description="Has hours loaded that failed, or are missing after others that were loaded; the newest first.",
-            owners=OWNERS,
-        )
-        def hours_that_are_missing(
-            context: dg.SensorEvaluationContext, warehouse: WarehouseResource, b2chat: B2ChatResource
-        ) -> Sequence[dg.RunRequest] | dg.SkipReason:
-            try:
-                check_all(os.environ)
-                now = clock()
-                sides = hours_of_sides(context.instance, _graph(context), partitions, now=now)
-                plan = plan_gaps_at(context.instance, warehouse, b2chat, partitions, sides, now=now)
-            except OperatorError as error:
-                return dg.SkipReason(str(error))
-            return [_request(gap, partitions) for gap in plan.due] or dg.SkipReason(_why_not(plan))
+    @sensor(
+        GAPS,
+        job_name="hourly_sync",
+        every=LOOK_EVERY,
+        description="Has hours loaded that failed, or are missing after others that were loaded; the newest first.",
+    )
+    def hours_that_are_missing(
+        context: dg.SensorEvaluationContext, warehouse: WarehouseResource, b2chat: B2ChatResource
+    ) -> Sequence[dg.RunRequest] | dg.SkipReason:
+        try:
+            check_all(os.environ)
+            now = clock()
+            sides = hours_of_sides(context.instance, _graph(context), partitions, now=now)
+            plan = plan_gaps_at(context.instance, warehouse, b2chat, partitions, sides, now=now)
+        except OperatorError as error:
+            return dg.SkipReason(str(error))
+        return [_request(gap, partitions) for gap in plan.due] or dg.SkipReason(_why_not(plan))
 
     return hours_that_are_missing
 

@@ -16,6 +16,7 @@ import dagster as dg
 from b2chat_pipeline.assets.models import DAYS_PER_RUN
 from b2chat_pipeline.automation.builds import Builds, read_builds
 from b2chat_pipeline.automation.rereads import UNFINISHED
+from b2chat_pipeline.automation.sensors import sensor
 from b2chat_pipeline.policy import consecutive
 from b2chat_pipeline.resources import WarehouseResource, utc_now
 from b2chat_pipeline.settings import Account, OperatorError, read_account
@@ -94,11 +95,10 @@ def changed_days_sensor(
 ) -> dg.SensorDefinition:
     """Requests the days that syncs have changed, soon after each has ended; on from the first start."""
 
-    @dg.sensor(
-        name=CHANGED_DAYS,
+    @sensor(
+        CHANGED_DAYS,
         jobs=jobs,
-        minimum_interval_seconds=LOOK_EVERY,
-        default_status=dg.DefaultSensorStatus.RUNNING,
+        every=LOOK_EVERY,
         description="Has the models built of the days that loads have changed, and all of a model that is new.",
     )
     def days_that_changed(

@@ -4,7 +4,6 @@ Not here: which days are due (`analysis/days.py`), what happens to them (`assets
 """
 
 import os
-import warnings
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -12,8 +11,8 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from b2chat_pipeline.assets.scoring import ANALYSIS, BATCHES, DAYS_PER_RUN
-from b2chat_pipeline.assets.sides import OWNERS
 from b2chat_pipeline.automation.rereads import UNFINISHED
+from b2chat_pipeline.automation.sensors import sensor
 from b2chat_pipeline.partitions import range_tags
 from b2chat_pipeline.policy import consecutive
 from b2chat_pipeline.resources import JudgeResource, WarehouseResource, utc_now
@@ -78,32 +77,28 @@ def collecting_sensor(*, clock: Callable[[], datetime] = utc_now) -> dg.SensorDe
         description="Collects the scores of batches that have ended.",
         tags={"dagster/max_retries": "0"},
     )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", dg.BetaWarning)  # of the owners
 
-        @dg.sensor(
-            name=COLLECTING,
-            job=job,
-            minimum_interval_seconds=LOOK_EVERY,
-            default_status=dg.DefaultSensorStatus.RUNNING,
-            description="Has scores collected as soon as a batch of conversations has ended.",
-            owners=OWNERS,
+    @sensor(
+        COLLECTING,
+        job=job,
+        every=LOOK_EVERY,
+        description="Has scores collected as soon as a batch of conversations has ended.",
+    )
+    def batches_that_ended(
+        context: dg.SensorEvaluationContext, warehouse: WarehouseResource, judge: JudgeResource
+    ) -> Sequence[dg.RunRequest] | dg.SkipReason:
+        now = clock()
+        try:
+            first_day, place = read_account(os.environ).first_day, judge.place()
+            if (why_not := _rests(context.instance, now)) is not None:
+                return dg.SkipReason(why_not)
+            ended, waiting = _ended(warehouse, place, now)
+        except OperatorError as error:
+            return dg.SkipReason(str(error))
+        found = {day for batch in ended for day in batch.days if day >= first_day}
+        return _requests(found, COLLECTING, now.isoformat()) or dg.SkipReason(
+            f"{waiting} batches have not ended." if waiting else "No batch is waited for."
         )
-        def batches_that_ended(
-            context: dg.SensorEvaluationContext, warehouse: WarehouseResource, judge: JudgeResource
-        ) -> Sequence[dg.RunRequest] | dg.SkipReason:
-            now = clock()
-            try:
-                first_day, place = read_account(os.environ).first_day, judge.place()
-                if (why_not := _rests(context.instance, now)) is not None:
-                    return dg.SkipReason(why_not)
-                ended, waiting = _ended(warehouse, place, now)
-            except OperatorError as error:
-                return dg.SkipReason(str(error))
-            found = {day for batch in ended for day in batch.days if day >= first_day}
-            return _requests(found, COLLECTING, now.isoformat()) or dg.SkipReason(
-                f"{waiting} batches have not ended." if waiting else "No batch is waited for."
-            )
 
     return batches_that_ended
 
