@@ -9,13 +9,13 @@ one by one; and a server that was restarted must not fail the first request of e
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import cache
 from time import monotonic
 from typing import Any, Self
 
 import dagster as dg
 from dagster._core.storage.event_log import SqlEventLogStorageTable
 from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage
-from sqlalchemy import event, exc, pool
 
 from b2chat_pipeline.settings import SettingsError, read_storage
 from b2chat_pipeline.warehouse.address import psycopg2_url
@@ -28,24 +28,26 @@ STATEMENT_TIMEOUT = 600_000
 _IDLE = 1.0
 
 
-# For all pools of the process: webserver and daemon make pools of their own, without asking us.
-@event.listens_for(pool.Pool, "checkin")
-def _note_the_time(_connection: object, record: pool.ConnectionPoolEntry) -> None:
-    record.info["used_at"] = monotonic()
+@cache
+def _have_idle_connections_tried() -> None:
+    """For all pools of the process: webserver and daemon make pools of their own, without asking us."""
+    from sqlalchemy import event, exc, pool
 
+    @event.listens_for(pool.Pool, "checkin")
+    def note_the_time(_connection: object, record: pool.ConnectionPoolEntry) -> None:
+        record.info["used_at"] = monotonic()
 
-@event.listens_for(pool.Pool, "checkout")
-def _try_what_was_idle(connection: Any, record: pool.ConnectionPoolEntry, _proxy: object) -> None:  # noqa: ANN401
-    """Have a pool give up all its connections where one does not answer, and open another."""
-    used_at = record.info.get("used_at")
-    if used_at is None or monotonic() - used_at < _IDLE:
-        return
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("select 1")
-        connection.rollback()
-    except (connection.OperationalError, connection.InterfaceError):
-        raise exc.InvalidatePoolError from None
+    @event.listens_for(pool.Pool, "checkout")
+    def give_up_all_where_one_is_dead(connection: Any, record: pool.ConnectionPoolEntry, _proxy: object) -> None:  # noqa: ANN401
+        used_at = record.info.get("used_at")
+        if used_at is None or monotonic() - used_at < _IDLE:
+            return
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("select 1")
+            connection.rollback()
+        except (connection.OperationalError, connection.InterfaceError):
+            raise exc.InvalidatePoolError from None
 
 
 class HourlyEventLog(PostgresEventLogStorage):
@@ -85,6 +87,7 @@ class InstanceStorage(DagsterPostgresStorage):
 
     def __init__(self, postgres_url: str, **config: Any) -> None:  # noqa: ANN401 - Dagster's own signature
         super().__init__(postgres_url, **config)
+        _have_idle_connections_tried()
         self._event_log_storage = HourlyEventLog(postgres_url)
         # Without a pool every event opens a new connection, and a run over many hours records thousands of events: 53
         # hours of seven assets took 16 s without and 6 s with one.

@@ -179,7 +179,7 @@ def _report(seen: Soak, world: World, first: date, end: datetime) -> dict[str, o
         counted = connection.execute(
             "select day, hourly, reread, backfill from ops.request_budget order by 1"
         ).fetchall()
-        failures = connection.execute("select timestamp::text, error_code, error_message from error_logs").fetchall()
+        failures = connection.execute("select timestamp::text, error_code, message from error_logs").fetchall()
         chats = connection.execute("select count(*) from chats where created_at < %s", [end]).fetchall()[0][0]
     last = AccountClock(world.zone).day_of(end)
     there = [it for it in expected(world, end, first=first, last=last).chats.values() if it.created_at < end]
