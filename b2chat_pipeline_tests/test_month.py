@@ -11,7 +11,7 @@ attempts move the clock and are not waited for. The daemon, the code server and 
 run that is killed, and runs follow each other (`test_overlapping_loads.py` has them at once). Of the SQL models those
 are built that `chat_metrics`, `message_turns` and one nightly mart need.
 
-`make month` lives thirty days; the suite a little more than one.
+`make month` lives a little more than a day first, and then thirty.
 """
 
 import os
@@ -39,6 +39,7 @@ from b2chat_pipeline_tests.month.life import Life, life
 
 pytestmark = [
     pytest.mark.any_postgres,
+    pytest.mark.minutes,
     # Dagster's own, where it describes a code location that is not another process.
     pytest.mark.filterwarnings("ignore:Property `ScheduleDefinition.environment_vars`:DeprecationWarning"),
     # Dagster's own logger, of its daemon.
@@ -152,7 +153,6 @@ def test_a_day_of_faults_ends_with_everything_right_and_everybody_told_once(live
     assert_all_is_well(lived)
 
 
-@pytest.mark.minutes
 def test_a_month_of_faults_ends_with_everything_right_and_everybody_told_once(lived: Life) -> None:
     end, happened = START + DAYS * DAY, Counter[str]()
     lived.look()
