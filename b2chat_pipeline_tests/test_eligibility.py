@@ -123,3 +123,33 @@ def test_no_personal_data_planted_in_any_field_is_in_a_request(bench: Bench) -> 
     planted = ("jos", "ibañez", "ibáñez", "ibanez", "bego", "1.020", "304.050", "300", "123.45", "1111", "carrera 7")
     assert [it for it in planted if it in sent] == []
     assert "cédula es <document_1>" in sent or "cédula es <phone_1>" in sent
+
+
+_TEXTS = """
+    select table_name, column_name, data_type from information_schema.columns
+     where table_schema = 'public' and table_name in ('departments', 'agents', 'contacts', 'chats', 'messages')
+       and data_type in ('text', 'character varying', 'ARRAY', 'jsonb')
+       and column_name !~ '(^|_)(id|hash|code)$' and column_name not in ('raw_status', 'raw_type', 'path')
+     order by 1, 2
+"""
+
+
+# How a text gets into a column, by its type.
+_PLANTED = {"ARRAY": "array[%s]", "jsonb": "jsonb_build_object('note', %s::text)"}
+
+
+def test_a_number_planted_in_any_column_that_holds_text_is_in_no_request(bench: Bench) -> None:
+    bench.hold(chat(contact_id="k1", agent_id="a1"))
+    columns = bench.rows(_TEXTS)
+    numbers = {f"{table}.{column}": f"30055501{place:02}" for place, (table, column, _) in enumerate(columns)}
+    for table, column, kind in columns:
+        said = f"concat_ws(' ', {column}, %s::text)" if column in {"text", "caption"} else _PLANTED.get(kind, "%s")
+        number = f"+57 {numbers[f'{table}.{column}']}"
+        bench.connection.execute(f"update {table} set {column} = {said}".encode(), [number])  # noqa: S608
+
+    bench.score()
+
+    sent = b"".join(bench.server.bodies).decode()
+    assert {"messages.text", "messages.caption", "chats.alias", "contacts.full_name", "agents.name"} <= numbers.keys()
+    assert "<PHONE_1>" in sent
+    assert [place for place, number in numbers.items() if number in sent] == []
