@@ -38,7 +38,7 @@ _OPEN = """
      order by prepared_at, id
 """
 _ITEM = """
-    select call.chat_id, call.score_key, call.attempt, call.model, item.sent::text
+    select call.chat_id, call.score_key, call.attempt, call.model, call.prompt_version, item.sent::text
       from ops.analysis_batch_items item
       join ops.analysis_calls call on call.id = item.call_id
      where item.call_id = %s and item.batch_id = %s
@@ -94,8 +94,6 @@ class _Sent(msgspec.Struct, frozen=True):
     target_seconds: float
     answered_turns: int
     closed_at: datetime
-    # Not in batches that were sent when there was but one prompt.
-    prompt_version: str = ""
 
     @staticmethod
     def of(prepared: Prepared) -> "_Sent":
@@ -103,7 +101,7 @@ class _Sent(msgspec.Struct, frozen=True):
         clock = candidate.clock
         return _Sent(
             *(prepared.transcript.lines, clock.elapsed_seconds, clock.target_seconds),
-            *(candidate.answered_turns, candidate.closed_at, prepared.judge.prompt_version),
+            *(candidate.answered_turns, candidate.closed_at),
         )
 
     def candidate(self, chat_id: str) -> Candidate:
@@ -167,11 +165,11 @@ def item(connection: Connection, batch: Batch, call_id: str) -> tuple[Call, Prep
     row = connection.execute(_ITEM, (call_id, batch.id)).fetchone()
     if row is None:
         return None
-    chat_id, key, attempt, model, text = row
+    chat_id, key, attempt, model, prompt_version, text = row
     sent = msgspec.json.decode(text, type=_Sent)
-    return Call(call_id, attempt), Prepared(
-        sent.candidate(chat_id), Transcript(sent.lines), key, Judge(model, sent.prompt_version or first_version())
-    )
+    # NULL in batches that were sent when there was but one prompt.
+    judge = Judge(model, prompt_version or first_version())
+    return Call(call_id, attempt), Prepared(sent.candidate(chat_id), Transcript(sent.lines), key, judge)
 
 
 def release(connection: Connection, batch_id: str, now: datetime) -> None:

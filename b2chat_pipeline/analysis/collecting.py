@@ -44,6 +44,14 @@ class Collection:
     outcomes: Counter[Kind] = field(default_factory=Counter)
     cost: Decimal = Decimal()
 
+    def add(self, other: "Collection") -> None:
+        """Count what another look collected; what waits is as that one saw it."""
+        self.batches += other.batches
+        self.waiting = other.waiting
+        self.held += other.held
+        self.outcomes += other.outcomes
+        self.cost += other.cost
+
 
 def collect(
     connection: Connection, service: BatchService, now: Callable[[], datetime], *, patience: float = 0

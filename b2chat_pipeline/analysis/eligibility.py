@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import LiteralString
 
-from psycopg import Connection, errors
+from psycopg import Connection, errors, sql
 
 from b2chat_pipeline.analysis.rubric import RUBRIC_VERSION
 from b2chat_pipeline.analysis.scores import ResponseClock
@@ -28,16 +28,11 @@ _CANDIDATES = """
     select chat_id, target_seconds, elapsed_seconds, answered_turns, closed_at,
            case when closed_at > %(quiet)s then 'closed less than 24 hours ago' else reason end
       from analytics.scoring_candidates
-     where closed_at >= %(start)s and closed_at < %(end)s
+     where {}
      order by closed_at, chat_id
 """
-_LABELLED = """
-    select chat_id, target_seconds, elapsed_seconds, answered_turns, closed_at,
-           case when closed_at > %(quiet)s then 'closed less than 24 hours ago' else reason end
-      from analytics.scoring_candidates
-     where chat_id in (select chat_id from ops.analysis_labels where rubric_version = %(rubric)s)
-     order by closed_at, chat_id
-"""
+_CLOSED_WITHIN = "closed_at >= %(start)s and closed_at < %(end)s"
+_LABELLED = "chat_id in (select chat_id from ops.analysis_labels where rubric_version = %(rubric)s)"
 
 
 class MetricsMissingError(OperatorError):
@@ -70,7 +65,7 @@ class Eligibility:
 
 def eligible(connection: Connection, window: Window, now: datetime) -> Eligibility:
     """The chats closed within a window, judged at `now`. Raises MetricsMissingError."""
-    return _read(connection, _CANDIDATES, {"start": window.start, "end": window.end, "quiet": now - QUIET})
+    return _read(connection, _CLOSED_WITHIN, {"start": window.start, "end": window.end, "quiet": now - QUIET})
 
 
 def eligible_labelled(connection: Connection, now: datetime) -> Eligibility:
@@ -78,9 +73,9 @@ def eligible_labelled(connection: Connection, now: datetime) -> Eligibility:
     return _read(connection, _LABELLED, {"rubric": RUBRIC_VERSION, "quiet": now - QUIET})
 
 
-def _read(connection: Connection, query: LiteralString, values: Mapping[str, object]) -> Eligibility:
+def _read(connection: Connection, which: LiteralString, values: Mapping[str, object]) -> Eligibility:
     try:
-        rows = connection.execute(query, values)
+        rows = connection.execute(sql.SQL(_CANDIDATES).format(sql.SQL(which)), values)
     except (errors.UndefinedTable, errors.InvalidSchemaName):
         raise MetricsMissingError(
             "scoring needs the model scoring_candidates, which is not there: run `b2chat build`, then this again."

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 import msgspec
-from psycopg import Connection
+from psycopg import Connection, sql
 from psycopg.types.json import Jsonb
 
 from b2chat_pipeline.analysis.ledger import Call, Ending, Mode, end
@@ -21,16 +21,13 @@ from b2chat_pipeline.analysis.scores import RESOLUTION, SATISFACTION
 from b2chat_pipeline.analysis.service import CallFailedError
 from b2chat_pipeline.analysis.terms import Price, cost
 
+# Scores on trial stand apart, in a table of the same columns.
 _SCORE = """
-    insert into effectiveness_analysis (id, chat_id, user_id, effectiveness_score, response_time_score,
-                                        resolution_score, customer_satisfaction, analysis_data, created_at)
+    insert into {} (id, chat_id, user_id, effectiveness_score, response_time_score, resolution_score,
+                    customer_satisfaction, analysis_data, created_at)
     values (%s, %s, %s, %s, %s, %s, %s, %s, %s)
 """
-_TRIAL = """
-    insert into ops.analysis_trials (id, chat_id, user_id, effectiveness_score, response_time_score, resolution_score,
-                                     customer_satisfaction, analysis_data, created_at)
-    values (%s, %s, %s, %s, %s, %s, %s, %s, %s)
-"""
+_REPORTED, _ON_TRIAL = sql.Identifier("effectiveness_analysis"), sql.Identifier("ops", "analysis_trials")
 _OUTCOME = """
     insert into ops.analysis_outcomes (call_id, chat_id, outcome, reason, response, created_at)
     values (%s, %s, %s, %s, %s, %s)
@@ -96,7 +93,7 @@ def _write_score(connection: Connection, asked: Asked, answered: Answered, paid:
     if scored is None:
         raise ValueError("what is scored has scores")
     connection.execute(
-        _TRIAL if asked.is_trial else _SCORE,
+        sql.SQL(_SCORE).format(_ON_TRIAL if asked.is_trial else _REPORTED),
         (
             *(asked.call.id, asked.prepared.chat_id, asked.user_id, scored.effectiveness, scored.response_time),
             *(scored.resolution, scored.satisfaction, Jsonb(_analysis_data(asked, answered, paid)), now),

@@ -119,11 +119,11 @@ class _Submitting:
         """The next batch: canaries, and as many chats as there is room and money for."""
         terms, day = self._order.terms.terms, self._order.clock.day_of(self._now())
         left = room(self._connection, day, terms.caps)
-        draft = _Draft()
+        draft, price = _Draft(), terms.price_of(self._order.judge.model)
         for canary in self._canaries:
-            draft.add(canary, 1, canary.most(terms.price_of(self._order.judge.model), 1, in_batch=True))
+            draft.add(canary, 1, canary.most(price, 1, in_batch=True))
         while not draft.is_full and (item := next(items, None)) is not None:
-            amount = item.prepared.most(terms.price_of(self._order.judge.model), item.attempt, in_batch=True)
+            amount = item.prepared.most(price, item.attempt, in_batch=True)
             if draft.amount + amount > left:
                 self._stop_at_cap(draft.amount + amount)
                 break

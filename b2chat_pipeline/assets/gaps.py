@@ -59,13 +59,11 @@ def given_up_hours(
     sides: Mapping[str, SideHours],
 ) -> dict[str, list[datetime]]:
     """The hours of each side that the sweeper asks for no more, in order."""
-    from b2chat_pipeline.warehouse.sweeping import runs_cut_off
-
     given_up: dict[str, list[datetime]] = {side: [] for side in sides}
     for side, hours in sides.items():
         if gaps := hours.gaps():
             runs = _Runs(instance, partitions, side, since=gaps[0])
-            tried = runs.tried(cut_off=runs_cut_off(connection, runs.failed_ids))
+            tried = runs.tried(connection)
             given_up[side] = [hour for hour in gaps if hour in tried and tried[hour].given_up]
     return given_up
 
@@ -73,13 +71,13 @@ def given_up_hours(
 def _sweep(connection: "Connection", runs: "_Runs", gaps: Sequence[datetime], *, per_day: int, now: datetime) -> Sweep:
     """What is known of one side that has gaps."""
     from b2chat_pipeline.warehouse.circuit import outage_of
-    from b2chat_pipeline.warehouse.sweeping import records_per_day, runs_cut_off
+    from b2chat_pipeline.warehouse.sweeping import records_per_day
 
     cost = requests_per_day(records_per_day(connection, ENDPOINTS[runs.side], since=now - _A_MONTH))
     return Sweep(
         runs.side,
         gaps,
-        tried=runs.tried(cut_off=runs_cut_off(connection, runs.failed_ids)),
+        tried=runs.tried(connection),
         running=runs.unfinished,
         outage=outage_of(connection, runs.side, now=now),
         # A day that needs more than a whole share is begun all the same: what is loaded of it stays.
@@ -111,13 +109,12 @@ class _Runs:
         self.unfinished = sum(not record.dagster_run.is_finished for record in records)
         self._finished = [record for record in records if record.dagster_run.is_finished]
 
-    @property
-    def failed_ids(self) -> list[str]:
-        """The runs that did not end well, for whatever reason."""
-        return [record.dagster_run.run_id for record in self._finished if not record.dagster_run.is_success]
+    def tried(self, connection: "Connection") -> dict[datetime, Tried]:
+        """How often each hour was asked for. A run that was only cut off did not fail, as the books tell."""
+        from b2chat_pipeline.warehouse.sweeping import runs_cut_off
 
-    def tried(self, *, cut_off: set[str]) -> dict[datetime, Tried]:
-        """How often each hour was asked for, where `cut_off` are runs that did not fail."""
+        ended_badly = [it.dagster_run.run_id for it in self._finished if not it.dagster_run.is_success]
+        cut_off = runs_cut_off(connection, ended_badly)
         asked: dict[datetime, list[tuple[bool, datetime]]] = defaultdict(list)
         for record in self._finished:
             run = record.dagster_run

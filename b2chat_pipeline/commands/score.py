@@ -133,11 +133,7 @@ def _collect_all(connection: "Connection", service: "BatchService", look_every: 
     with progress_bar(left, doing="Waiting for scores", unit="batches") as advance:
         while left:
             try:
-                got = collect(connection, service, lambda: datetime.now(UTC), patience=_PATIENCE)
-                every.batches += got.batches
-                every.held += got.held
-                every.outcomes += got.outcomes
-                every.cost += got.cost
+                every.add(collect(connection, service, lambda: datetime.now(UTC), patience=_PATIENCE))
                 now_left = len(open_batches(connection))
                 advance(left - now_left)
                 if left := now_left:
