@@ -188,6 +188,22 @@ def test_hours_that_the_days_requests_cut_off_are_a_warning_until_they_are_loade
     assert pipeline.query("select count(*) from error_logs") == [(0,)]
 
 
+def test_a_pause_that_cut_off_a_read_of_hours_loaded_before_is_over_when_others_are_read(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline.run(HOURS[:1], assets=SIDES["contacts"])
+    monkeypatch.setenv("B2CHAT_REQUESTS_PER_DAY", "2")
+    pipeline.run(HOURS[:1], assets=SIDES["contacts"])
+    look(pipeline, later=HELD)
+    begun = notices(pipeline)
+    monkeypatch.setenv("B2CHAT_REQUESTS_PER_DAY", "0")
+    pipeline.run(HOURS[1:2], assets=SIDES["contacts"])
+    look(pipeline, later=HELD)
+
+    assert begun == told_to_both(("warning", "Loading has to pause", 0))
+    assert notices(pipeline) == told_to_both(("success", "Loading has to pause", 0))
+
+
 @pytest.mark.parametrize(
     "error", [DayHeldUpError("no room", "free some"), WarehouseStoppedError("It stopped.")], ids=repr
 )

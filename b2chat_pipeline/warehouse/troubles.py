@@ -10,8 +10,9 @@ from psycopg import Connection
 from b2chat_pipeline.policy.troubles import DIED, OF_ALL_HOURS, Failure
 
 # A sync is made up for by one of its kind that ended well, or, where the cause may lie in the hours themselves, by
-# loads of every one of them from pages that were read since it began. What kept a full read of contacts from their
-# source is over when an hour of contacts is read.
+# loads of every one of them from pages that were read since it began. Nothing is wrong with hours that were only cut
+# off: those that were loaded before need no more than that reading goes on, since they are read again when it is their
+# turn. What kept a full read of contacts from their source is over when an hour of contacts is read.
 _FAILED = """
     with syncs as (
         select id, entity_type, status, started_at, completed_at, error_message, metadata as about,
@@ -33,7 +34,8 @@ _FAILED = """
            completed_at, coalesce(about ->> 'run_id', ''), id,
            case
                when about ? 'hours' and not coalesce(code = any(%(of_all_hours)s), false)
-               then not exists (
+               then (code is not null or later.ended_well)
+                    and not exists (
                     select
                       from generate_series(
                            (about ->> 'from')::timestamptz,
@@ -42,20 +44,23 @@ _FAILED = """
                      where not exists (
                            select from ops.hour_loads loads
                             where loads.endpoint = about ->> 'endpoint' and loads.hour_start = hour
-                              and loads.read_at >= started_at)
+                              and (loads.read_at >= started_at or code is null))
                        and not (about ->> 'load' = 'false' and exists (
                            select from ops.window_reads reads
                             where reads.endpoint = about ->> 'endpoint' and reads.hour_start = hour
-                              and reads.read_at >= started_at)))
-               else exists (
-                    select from syncs later
-                     where later.status = 'success'
-                       and (later.subject = failed.subject
-                            or code = any(%(of_all_hours)s) and later.entity_type = failed.entity_type)
-                       and later.completed_at > failed.completed_at
-                       and coalesce(later.about ->> 'read', 'true') = 'true')
+                              and (reads.read_at >= started_at or code is null))))
+               else later.ended_well
            end
       from failed
+     cross join lateral (
+           select exists (
+                  select from syncs
+                   where syncs.status = 'success'
+                     and (syncs.subject = failed.subject
+                          or code = any(%(of_all_hours)s) and syncs.entity_type = failed.entity_type)
+                     and syncs.completed_at > failed.completed_at
+                     and coalesce(syncs.about ->> 'read', 'true') = 'true')
+     ) as later (ended_well)
      order by completed_at
 """
 _DEAD_RUNS = """

@@ -134,9 +134,21 @@ class Daemon:
             lambda: execute_sensor_iteration(context, _LOG, None, None),
             lambda: execute_run_monitoring_iteration(context, _LOG),
             lambda: self._retries.run_iteration(context),
-            lambda: self._queue.run_iteration(context, fixed_iteration_time=now.timestamp()),
+            lambda: self._launch_queued(now),
         ]
         return [error for part in parts for error in _errors_of(part)]
+
+    def _launch_queued(self, now: datetime) -> Iterator[object]:
+        """Launch what is queued, until nothing is, or what is left may not begin yet.
+
+        One iteration launches no more runs than the limits allow at once. The real queue looks again seconds later, when
+        those have ended; here they have ended already, and the next look is hours away.
+        """
+        queued = dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED])
+        waiting, before = self._instance.get_runs_count(queued), None
+        while waiting and waiting != before:
+            yield from self._queue.run_iteration(self._context, fixed_iteration_time=now.timestamp())
+            waiting, before = self._instance.get_runs_count(queued), waiting
 
 
 def _errors_of(part: Callable[[], Iterable[object]]) -> Iterator[object]:
