@@ -21,6 +21,7 @@ from b2chat_pipeline.automation.health import health_schedule
 from b2chat_pipeline.automation.hourly import hourly_schedule
 from b2chat_pipeline.automation.maintenance import retention, retention_schedule
 from b2chat_pipeline.automation.models import changed_days_sensor, model_jobs, nightly_schedule
+from b2chat_pipeline.automation.plans import load_plan_job
 from b2chat_pipeline.automation.rereads import reread_schedule
 from b2chat_pipeline.automation.scoring import collecting_sensor, scoring_schedule
 from b2chat_pipeline.automation.troubles import notice_sensor, trouble_sensor
@@ -46,7 +47,7 @@ def build_definitions(
     return dg.Definitions(
         assets=assets,
         asset_checks=[*model_checks(project), model_check(), health_checks(hours)],
-        jobs=[retention, *jobs],
+        jobs=[retention, load_plan_job, *jobs],
         schedules=[
             *(hourly_schedule(hours), reread_schedule(days)),
             *(contacts_schedule(account), retention_schedule(account)),

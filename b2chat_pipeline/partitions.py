@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 
 from b2chat_pipeline.settings import PLACEHOLDER_START, Account, SettingsError, read_account
+from b2chat_pipeline.span import read_span, require_whole_hours
 from b2chat_pipeline.windows import Window
 
 # How Dagster's run tags name the partitions of a run: by the first and the last key, or by the only one.
@@ -49,6 +50,29 @@ def windows_of(partitions: dg.PartitionsDefinition, keys: Iterable[str]) -> dict
         told = partitions.time_window_for_partition_key(key)
         windows[key] = Window(told.start.astimezone(UTC), told.end.astimezone(UTC))
     return windows
+
+
+def offered_span(account: Account, start: str, end: str) -> Window:
+    """The window from `start` to before `end`. Raises SettingsError where those are no hours on offer."""
+    span = read_span(account, start, end)
+    first, last = span.start.astimezone(account.zone), span.end.astimezone(account.zone)
+    partitions = hourly_partitions(account)
+    newest = partitions.get_last_partition_window()
+    if newest is None or first < partitions.start or last > newest.end:
+        offered = f"hours from {partitions.get_first_partition_key()} to {partitions.get_last_partition_key()} are"
+        raise SettingsError(
+            f"{start} .. {end} is not on offer: {offered if newest else 'no hour is over yet'} (B2CHAT_START_DATE, and"
+            " the last hour that is over)."
+        )
+    require_whole_hours(span, account, start, end)
+    return span
+
+
+def hours_between(account: Account, start: str, end: str) -> list[str]:
+    """The partition keys from `start` to before `end`. Raises SettingsError where those are no hours on offer."""
+    span = offered_span(account, start, end)
+    hours = dg.TimeWindow(span.start.astimezone(account.zone), span.end.astimezone(account.zone))
+    return list(hourly_partitions(account).get_partition_keys_in_time_window(hours))
 
 
 def range_tags(first: str, last: str) -> dict[str, str]:

@@ -16,8 +16,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from b2chat_pipeline.commands.load import hours_between
 from b2chat_pipeline.commands.ports import free_port
+from b2chat_pipeline.partitions import hours_between
 from b2chat_pipeline.settings import Account, read_storage
 from b2chat_pipeline.simulator import Clock, Simulator
 from b2chat_pipeline.warehouse.connection import REVISION

@@ -7,9 +7,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from b2chat_pipeline.commands.load import BY_DAEMON, IN_THIS_PROCESS
+from b2chat_pipeline.definitions import build_definitions
 from b2chat_pipeline.operations.planning import load_plan
-from b2chat_pipeline.policy.loads import Allowance, LoadPlan, Pace, SideExpected, plan_load
+from b2chat_pipeline.policy.loads import BY_DAEMON, IN_ONE_PROCESS, Allowance, LoadPlan, Pace, SideExpected, plan_load
 from b2chat_pipeline.warehouse.connection import connect
 from b2chat_pipeline.windows import AccountClock, Window
 from b2chat_pipeline_tests.dagster_support import FIRST_DAY, Pipeline, hours_of, running_pipeline
@@ -77,9 +77,31 @@ def test_of_an_account_that_is_not_known_one_page_of_each_side_tells_what_then_h
     assert (asked, abs(again.requests - took) <= max(1, 0.1 * took)) == (4, True)
 
 
+def test_the_job_shows_the_same_plan_in_the_ui_and_loads_nothing(pipeline: Pipeline) -> None:
+    job = build_definitions(os.environ).resolve_job_def("load_plan")
+    hours = {"start": "2025-03-03", "end": "2025-03-05T12:00"}
+    planned = job.execute_in_process(instance=pipeline.instance, run_config={"ops": {"plan_load": {"config": hours}}})
+    (event,) = planned.filter_events(lambda it: it.is_successful_output)
+    shown = {name: it.value for name, it in event.step_output_data.metadata.items()}
+    refused = job.execute_in_process(
+        instance=pipeline.instance,
+        run_config={"ops": {"plan_load": {"config": {**hours, "end": "2999-01-01"}}}},
+        raise_on_error=False,
+    )
+    (failure,) = refused.filter_events(lambda it: it.is_step_failure)
+
+    assert (shown["hours"], shown["requests"], shown["days_of_requests"]) == (60, 4, 1)
+    assert float(str(shown["done_if_launched_now"])) > datetime.now(UTC).timestamp()
+    assert str(shown["plan"]).startswith(
+        f"60 hours, about {shown['records']:,} records: 4 requests.\nThey are sent today;"
+    )
+    assert "2025-03-03 .. 2999-01-01 is not on offer" in str(failure.step_failure_data.error)
+    assert pipeline.query("select count(*) from chats") == [(0,)]
+
+
 def test_a_single_day_can_be_planned_although_b2chat_is_asked_for_two_at_least(pipeline: Pipeline) -> None:
     with connect(pipeline.database_url, purpose="test") as connection:
-        told = load_plan(connection, os.environ, CLOCK.day_window(date(2025, 3, 4)), pace=IN_THIS_PROCESS)
+        told = load_plan(connection, os.environ, CLOCK.day_window(date(2025, 3, 4)), pace=IN_ONE_PROCESS)
 
     # Of each side a page, and a token.
     assert told.requests == 4

@@ -12,6 +12,7 @@ import dagster as dg
 from b2chat_pipeline.assets.columns import table_metadata
 from b2chat_pipeline.assets.shell import sync_hours
 from b2chat_pipeline.b2chat.contract import CHATS, CONTACTS, Endpoint
+from b2chat_pipeline.policy.loads import HOURS_PER_RUN
 from b2chat_pipeline.resources import B2ChatResource, WarehouseResource
 
 # The assets of each side, each after those it depends on; the first is its pages.
@@ -23,14 +24,11 @@ ENDPOINTS: Mapping[str, Endpoint] = {"chats": CHATS, "contacts": CONTACTS}
 ASSETS = tuple(asset for side in SIDES.values() for asset in side)
 POOL = "b2chat_api"
 OWNERS = ["team:data-engineering"]
-# A month. A run costs seconds of a processor before its first request, so a year of day-long ones would spend most of
-# its time on starting them. A long run loses nothing: each day is committed as it is told, hours that are done are
-# credited beside failed ones, and one that dies is run again and goes on after its last page.
-HOURS_PER_RUN = 31 * 24
 
 _RERUN = (
     "\n\n**Run again** whenever you like: any hours, in any order, beside other runs. Equal rows are left alone, newer"
     " answers win, nothing is deleted. Without the pages selected, the hours are loaded from the stored pages."
+    "\n\n**Before a long backfill** the job `load_plan` tells what it will take."
 )
 
 

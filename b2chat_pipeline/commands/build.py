@@ -10,8 +10,8 @@ import click
 
 from b2chat_pipeline.commands.databases import connected_warehouse
 from b2chat_pipeline.commands.progress import progress_bar
-from b2chat_pipeline.commands.span import read_days
 from b2chat_pipeline.settings import Account, read_account
+from b2chat_pipeline.span import read_days
 
 if TYPE_CHECKING:
     from b2chat_pipeline.transform.run import ModelOutcome

@@ -17,10 +17,11 @@ from b2chat_pipeline.assets.shell import USER_TAG
 from b2chat_pipeline.commands.backfill import BackfillError, launch_backfill
 from b2chat_pipeline.commands.config import apply_to
 from b2chat_pipeline.commands.dev import Services, open_services
-from b2chat_pipeline.commands.load import Request, hours_between, load_hours
+from b2chat_pipeline.commands.load import Request, load_hours
 from b2chat_pipeline.commands.ports import HOST, free_port
 from b2chat_pipeline.commands.processes import answers
 from b2chat_pipeline.commands.project import project_folder
+from b2chat_pipeline.partitions import hours_between
 from b2chat_pipeline.settings import read_account, read_configuration_file, read_storage
 from b2chat_pipeline.simulator.claude.models import NAME as JUDGE
 from b2chat_pipeline.windows import AccountClock, Window

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 from b2chat_pipeline.commands.databases import connected_warehouse
-from b2chat_pipeline.commands.span import read_day
 from b2chat_pipeline.settings import SettingsError, read_account
+from b2chat_pipeline.span import read_day
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import click
 
 from b2chat_pipeline.commands.databases import connected_warehouse
-from b2chat_pipeline.commands.span import read_span
 from b2chat_pipeline.settings import OperatorError, read_account, read_admin_emails
+from b2chat_pipeline.span import read_span
 from b2chat_pipeline.windows import AccountClock
 
 if TYPE_CHECKING:

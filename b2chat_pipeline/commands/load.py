@@ -12,27 +12,17 @@ import click
 import dagster as dg
 
 from b2chat_pipeline.assets.shell import USER_TAG
-from b2chat_pipeline.assets.sides import HOURS_PER_RUN
 from b2chat_pipeline.commands.abandoned import end_abandoned_runs, process_lock
 from b2chat_pipeline.commands.backfill import daemon_runs, run_backfill
 from b2chat_pipeline.commands.databases import Databases, open_databases
 from b2chat_pipeline.commands.dev import adopt
 from b2chat_pipeline.commands.progress import Advance, progress_bar
 from b2chat_pipeline.commands.project import dagster_environment
-from b2chat_pipeline.commands.span import read_span, require_whole_hours
 from b2chat_pipeline.commands.summary import print_summary
 from b2chat_pipeline.definitions import build_definitions
-from b2chat_pipeline.partitions import hourly_partitions, range_tags
-from b2chat_pipeline.policy.loads import Pace
-from b2chat_pipeline.settings import Account, SettingsError, check_all, read_account
-
-# A run in this process costs no start, and the progress is seen after each.
-HOURS_AT_ONCE = 24
-# Measured by `make bench-plan`.
-IN_THIS_PROCESS = Pace(begin=4.0, run=3.7, hour=0.01, runs_at_once=1, hours_per_run=HOURS_AT_ONCE)
-# The daemon looks at backfills every 30 seconds, and its sensors start other runs meanwhile; the command ends a while
-# after the last run.
-BY_DAEMON = Pace(begin=50.0, run=30.0, hour=0.033, runs_at_once=3, hours_per_run=HOURS_PER_RUN)
+from b2chat_pipeline.partitions import hours_between, offered_span, range_tags
+from b2chat_pipeline.policy.loads import BY_DAEMON, HOURS_AT_ONCE, IN_ONE_PROCESS
+from b2chat_pipeline.settings import check_all, read_account
 
 
 @dataclass(frozen=True)
@@ -64,18 +54,14 @@ def plan(environ: Mapping[str, str], *, start: str, end: str) -> None:
 
     check_all(environ)
     account = read_account(environ)
-    keys = hours_between(account, start, end)
+    window = offered_span(account, start, end)
     with open_databases(environ) as databases:
         adopt(dagster_environment(environ, dagster_url=databases.dagster, warehouse_url=databases.warehouse))
         with dg.DagsterInstance.get() as instance:
-            pace = BY_DAEMON if daemon_runs(instance) else IN_THIS_PROCESS
+            pace = BY_DAEMON if daemon_runs(instance) else IN_ONE_PROCESS
         with connect(databases.warehouse, purpose="plan") as connection:
-            told = load_plan(connection, environ, read_span(account, start, end), pace=pace)
-    click.echo(f"{len(keys):,} hours, about {told.records:,} records: {told.requests:,} requests.")
-    days = "today" if told.days == 1 else f"over {told.days:,} days, by the share of requests that history may use"
-    click.echo(
-        f"They are sent {days}; begun now, it is done about {told.finished.astimezone(account.zone):%Y-%m-%d %H:%M}."
-    )
+            told = load_plan(connection, environ, window, pace=pace)
+    click.echo(told.sentences(account.zone))
 
 
 def load_hours(request: Request, databases: Databases) -> bool:
@@ -89,22 +75,6 @@ def load_hours(request: Request, databases: Databases) -> bool:
                 with process_lock(databases.dagster) as tags:
                     run_ids = _run_here(instance, request.keys, {**request.tags, **tags}, advance)
         return print_summary(instance, run_ids, hours=len(request.keys), warehouse_url=databases.warehouse)
-
-
-def hours_between(account: Account, start: str, end: str) -> list[str]:
-    """The partition keys from `start` to before `end`. Raises SettingsError where those are no hours on offer."""
-    span = read_span(account, start, end)
-    first, last = span.start.astimezone(account.zone), span.end.astimezone(account.zone)
-    partitions = hourly_partitions(account)
-    newest = partitions.get_last_partition_window()
-    if newest is None or first < partitions.start or last > newest.end:
-        offered = f"hours from {partitions.get_first_partition_key()} to {partitions.get_last_partition_key()} are"
-        raise SettingsError(
-            f"{start} .. {end} is not on offer: {offered if newest else 'no hour is over yet'} (B2CHAT_START_DATE, and"
-            " the last hour that is over)."
-        )
-    require_whole_hours(span, account, start, end)
-    return list(partitions.get_partition_keys_in_time_window(dg.TimeWindow(first, last)))
 
 
 def _run_here(

@@ -12,8 +12,8 @@ import click
 
 from b2chat_pipeline.commands.databases import open_warehouse
 from b2chat_pipeline.commands.progress import progress_bar
-from b2chat_pipeline.commands.span import read_span, require_whole_hours
 from b2chat_pipeline.settings import Account, SettingsError, read_account
+from b2chat_pipeline.span import read_span, require_whole_hours
 from b2chat_pipeline.warehouse.location import warehouse_url
 from b2chat_pipeline.windows import AccountClock, Window
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from b2chat_pipeline.commands.databases import connected_warehouse
-from b2chat_pipeline.commands.span import read_days
 from b2chat_pipeline.settings import read_account
+from b2chat_pipeline.span import read_days
 
 if TYPE_CHECKING:
     from b2chat_pipeline.transform.what_if import Attainment

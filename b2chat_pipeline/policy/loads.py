@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 
 from b2chat_pipeline.policy import PAGE_SIZE
 from b2chat_pipeline.windows import AccountClock
@@ -22,6 +22,19 @@ class Pace:
     hour: float
     runs_at_once: int
     hours_per_run: int
+
+
+# A run in the command's own process costs no start, and the progress is seen after each.
+HOURS_AT_ONCE = 24
+# A month. A run costs seconds of a processor before its first request, so a year of day-long ones would spend most of
+# its time on starting them. A long run loses nothing: each day is committed as it is told, hours that are done are
+# credited beside failed ones, and one that dies is run again and goes on after its last page.
+HOURS_PER_RUN = 31 * 24
+# Measured by `make bench-plan`, like the other one.
+IN_ONE_PROCESS = Pace(begin=4.0, run=3.7, hour=0.01, runs_at_once=1, hours_per_run=HOURS_AT_ONCE)
+# The daemon looks at backfills every 30 seconds, and its sensors start other runs meanwhile; the command ends a while
+# after the last run.
+BY_DAEMON = Pace(begin=50.0, run=30.0, hour=0.033, runs_at_once=3, hours_per_run=HOURS_PER_RUN)
 
 
 @dataclass(frozen=True)
@@ -47,10 +60,19 @@ class Allowance:
 class LoadPlan:
     """What a load takes: on how many days of the account requests are sent, and when it is done."""
 
+    hours: int
     records: int
     requests: int
     days: int
     finished: datetime
+
+    def sentences(self, zone: tzinfo) -> str:
+        """It all, for people of a zone to read."""
+        days = "today" if self.days == 1 else f"over {self.days:,} days, by the share of requests that history may use"
+        return (
+            f"{self.hours:,} hours, about {self.records:,} records: {self.requests:,} requests.\nThey are sent {days};"
+            f" begun now, it is done about {self.finished.astimezone(zone):%Y-%m-%d %H:%M}."
+        )
 
 
 def plan_load(
@@ -78,9 +100,9 @@ def plan_load(
     records = round(sum(it.records for it in sides.values()))
     days, rest = _days(requests, allowance)
     if days == 1:
-        return LoadPlan(records, requests, days, now + timedelta(seconds=seconds))
+        return LoadPlan(hours, records, requests, days, now + timedelta(seconds=seconds))
     last = clock.day_window(clock.day_of(now) + timedelta(days=days - 1)).start
-    return LoadPlan(records, requests, days, last + timedelta(seconds=seconds * rest / requests))
+    return LoadPlan(hours, records, requests, days, last + timedelta(seconds=seconds * rest / requests))
 
 
 def _days(requests: int, allowance: Allowance) -> tuple[int, int]:

@@ -16,10 +16,9 @@ from time import perf_counter
 
 import psycopg
 
-from b2chat_pipeline.commands.load import BY_DAEMON, IN_THIS_PROCESS
 from b2chat_pipeline.commands.ports import free_port
 from b2chat_pipeline.operations.planning import load_plan
-from b2chat_pipeline.policy.loads import LoadPlan, Pace
+from b2chat_pipeline.policy.loads import BY_DAEMON, IN_ONE_PROCESS, LoadPlan, Pace
 from b2chat_pipeline.warehouse.connection import connect
 from b2chat_pipeline.windows import AccountClock, Window
 from b2chat_pipeline_tests.bench.account import FIRST_DAY, ZONE, BenchAccount, running_account
@@ -41,7 +40,7 @@ def measure_plan(*, days: int) -> list[Measure]:
     with running_account(chats_per_day=CHATS_PER_DAY, days=days) as account, production_server() as server:
         measures = []
         for way, pace, working in (
-            ("one process", IN_THIS_PROCESS, _alone),
+            ("one process", IN_ONE_PROCESS, _alone),
             ("the daemon", BY_DAEMON, _with_daemon),
         ):
             with server.database(migrated=True) as url, server.database(migrated=False) as dagster_url:

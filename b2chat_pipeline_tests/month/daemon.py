@@ -141,8 +141,8 @@ class Daemon:
     def _launch_queued(self, now: datetime) -> Iterator[object]:
         """Launch what is queued, until nothing is, or what is left may not begin yet.
 
-        One iteration launches no more runs than the limits allow at once. The real queue looks again seconds later, when
-        those have ended; here they have ended already, and the next look is hours away.
+        One iteration launches no more runs than the limits allow at once. The real queue looks again seconds later,
+        when those have ended; here they have ended already, and the next look is hours away.
         """
         queued = dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED])
         waiting, before = self._instance.get_runs_count(queued), None

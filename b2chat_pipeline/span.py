@@ -1,4 +1,7 @@
-"""FROM and TO of a command: two times of the account that hold whole hours between them, or the days they lie in."""
+"""FROM and TO, as people write them: two times of the account with whole hours between them, or the days they lie in.
+
+Not here: which hours are on offer (`partitions.py`).
+"""
 
 from datetime import date, timedelta
 
