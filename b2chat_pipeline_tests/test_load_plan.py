@@ -99,6 +99,23 @@ def test_the_job_shows_the_same_plan_in_the_ui_and_loads_nothing(pipeline: Pipel
     assert pipeline.query("select count(*) from chats") == [(0,)]
 
 
+def test_a_plan_of_no_hours_in_particular_is_one_of_all_that_can_be_loaded(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = datetime.now(CLOCK.zone).date() - timedelta(days=3)
+    monkeypatch.setenv("B2CHAT_START_DATE", first.isoformat())
+    job = build_definitions(os.environ).resolve_job_def("load_plan")
+    began = datetime.now(UTC)
+    planned = job.execute_in_process(instance=pipeline.instance)
+    (event,) = planned.filter_events(lambda it: it.is_successful_output)
+
+    hours = event.step_output_data.metadata["hours"].value
+    until_then, until_now = (
+        (it - CLOCK.day_window(first).start) // timedelta(hours=1) for it in (began, datetime.now(UTC))
+    )
+    assert hours in (until_then, until_now)
+
+
 def test_a_single_day_can_be_planned_although_b2chat_is_asked_for_two_at_least(pipeline: Pipeline) -> None:
     with connect(pipeline.database_url, purpose="test") as connection:
         told = load_plan(connection, os.environ, CLOCK.day_window(date(2025, 3, 4)), pace=IN_ONE_PROCESS)

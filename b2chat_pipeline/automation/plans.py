@@ -11,15 +11,15 @@ from pydantic import Field
 from b2chat_pipeline.assets.shell import failing_in_one_sentence
 from b2chat_pipeline.partitions import offered_span
 from b2chat_pipeline.policy.loads import BY_DAEMON
-from b2chat_pipeline.resources import WarehouseResource
+from b2chat_pipeline.resources import WarehouseResource, utc_now
 from b2chat_pipeline.settings import check_all, read_account
 
 
 class Hours(dg.Config):
-    """The hours to be loaded, as the account counts them; days, or times on the hour."""
+    """The hours to be loaded, as the account counts them: days, or times on the hour. Empty: all from its first day."""
 
-    start: str = Field(description="The first day or hour: 2026-01-31, or 2026-01-31T14:00.")
-    end: str = Field(description="The day or hour after the last one.")
+    start: str = Field(default="", description="2026-01-31, or 2026-01-31T14:00; empty: the account's first day.")
+    end: str = Field(default="", description="The day or hour after the last one; empty: up to now.")
 
 
 @dg.op
@@ -30,7 +30,9 @@ def plan_load(context: dg.OpExecutionContext, config: Hours, warehouse: Warehous
     with failing_in_one_sentence(), warehouse.connect("plan") as connection:
         check_all(os.environ)
         account = read_account(os.environ)
-        window = offered_span(account, config.start, config.end)
+        start = config.start or account.first_day.isoformat()
+        end = config.end or f"{utc_now().astimezone(account.zone):%Y-%m-%dT%H:00}"
+        window = offered_span(account, start, end)
         plan = load_plan(connection, os.environ, window, pace=BY_DAEMON)
     told = plan.sentences(account.zone)
     context.log.info(told)
