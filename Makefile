@@ -92,8 +92,9 @@ staleness: $(INSTALLED) ## How long a change takes to show, on forty days: make 
 crashes: $(INSTALLED) ## Kill a load at every moment there is, which takes minutes; `make test` tries those that differ most.
 	B2CHAT_TEST_EVERY_MOMENT=1 $(BIN)/pytest $(WORKERS) b2chat_pipeline_tests/test_crashes.py $(ARGS)
 
-month: $(INSTALLED) ## Thirty days of the daemon's decisions, with everything that goes wrong: make month DAYS=10
-	B2CHAT_TEST_DAYS=$(or $(DAYS),30) $(BIN)/pytest b2chat_pipeline_tests/test_month.py -m minutes -n 0 -s $(ARGS)
+month: $(INSTALLED) ## Thirty days of the daemon's decisions, with everything that goes wrong: make month DAYS=10 SEED=7
+	B2CHAT_TEST_DAYS=$(or $(DAYS),30) B2CHAT_TEST_SEED=$(or $(SEED),6) \
+		$(BIN)/pytest b2chat_pipeline_tests/test_month.py -m minutes -n 0 -s $(ARGS)
 
 mutants: $(INSTALLED) ## Would anybody notice if a SQL model were wrong? Takes minutes: make mutants ARGS="--only chat_metrics"
 	$(BIN)/python -m b2chat_pipeline_tests.model_mutants $(ARGS)

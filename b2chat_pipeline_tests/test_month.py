@@ -52,7 +52,7 @@ FIRST_DAY = date(2025, 3, 3)
 # Monday, 08:30 in Bogotá: the account is new, and so is the installation.
 START = datetime(2025, 3, 3, 13, 30, tzinfo=UTC)
 WORLD = World(first_day=FIRST_DAY, zone=ZONE, chats_per_day=20, messages_per_chat=3, contacts=30)
-SEED = 6
+SEED = int(os.environ.get("B2CHAT_TEST_SEED", "6"))
 DAYS = float(os.environ.get("B2CHAT_TEST_DAYS", "30"))
 # After an incident of the month, until the next one: first the daemon looks every hour, then every three.
 QUIET, CALM = 4 * HOUR, 14 * HOUR
