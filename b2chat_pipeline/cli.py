@@ -307,7 +307,7 @@ def simulate(
 
 
 def main() -> None:
-    """Run the command; what an operator can put right ends in one sentence and exit status 1."""
+    """Run the command; what an operator can put right ends in one sentence and its exit status."""
     terminate_like_interrupt()
     # Beside an interruption, it would tell of the transaction that it could not roll back; PostgreSQL does that itself.
     logging.getLogger("psycopg").setLevel(logging.CRITICAL)
@@ -315,7 +315,7 @@ def main() -> None:
         cli(prog_name="b2chat")
     except OperatorError as error:
         click.echo(f"b2chat: {error}", err=True)
-        sys.exit(1)
+        sys.exit(error.exit_status)
 
 
 if __name__ == "__main__":

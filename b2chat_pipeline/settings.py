@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
+from typing import ClassVar
 from urllib.parse import quote, urlsplit
 from zoneinfo import ZoneInfo
 
@@ -19,6 +20,9 @@ PLACEHOLDER_START = date(2025, 1, 1)
 
 class OperatorError(Exception):
     """Something only a person can put right; the text is one sentence that ends with the next step."""
+
+    # That of the command which it ends.
+    exit_status: ClassVar[int] = 1
 
 
 class SettingsError(OperatorError):

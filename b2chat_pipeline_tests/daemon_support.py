@@ -4,6 +4,7 @@ Here belongs starting and hurting them, and waiting. Not here: what must be true
 """
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -17,6 +18,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import dagster as dg
+import psutil
 import psycopg
 
 from b2chat_pipeline.commands.ports import HOST, free_port
@@ -113,6 +115,14 @@ class Site:
         """The runs that a filter finds, the oldest first."""
         with self.instance() as instance:
             return list(instance.get_run_records(dg.RunsFilter(**of), ascending=True))
+
+    def worker(self, run_id: str) -> psutil.Process:
+        """The process of a run, which its events name."""
+        with self.instance() as instance:
+            events = instance.all_logs(run_id, of_type=dg.DagsterEventType.ENGINE_EVENT)
+        told = (re.search(r"Started process for run \(pid: (\d+)\)", it.message) for it in events)
+        (pid,) = (int(found[1]) for found in told if found)
+        return psutil.Process(pid)
 
     def hour_before(self) -> tuple[datetime, str]:
         """An hour that nobody has asked for, next to those that were; and its key."""

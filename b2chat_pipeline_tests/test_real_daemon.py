@@ -78,6 +78,32 @@ def test_a_run_that_dies_with_its_daemon_is_noticed_and_its_hour_loaded_once_by_
     ]
 
 
+def test_a_run_that_is_told_to_end_says_so_within_ten_seconds_and_is_run_again_at_once(site: Site) -> None:
+    webserver = site.up()
+    hour, key = site.hour_before()
+    site.simulator.faults.add(Fault(kind="hang", seconds=120))
+    asked = len(site.simulator.requests)
+    run_id = webserver.launch("hourly_sync", {"dagster/partition": key})
+    wait_for(lambda: site.simulator.faults.pending() == () and len(site.simulator.requests) > asked)
+    worker, told = site.worker(run_id), datetime.now(UTC)
+
+    worker.terminate()
+
+    wait_for(lambda: not worker.is_running(), seconds=20)
+    wait_for(lambda: site.runs(tags={"dagster/parent_run_id": run_id}, statuses=ENDED), seconds=120)
+    (again,) = site.runs(tags={"dagster/parent_run_id": run_id})
+    assert (_status(site, run_id), again.dagster_run.status) == (
+        dg.DagsterRunStatus.FAILURE,
+        dg.DagsterRunStatus.SUCCESS,
+    )
+    ((error, closed),) = site.query(
+        "select distinct error_code, timestamp from error_logs where correlation_id = %s", run_id
+    )
+    assert error == "SyncStoppedError"
+    assert closed - told < timedelta(seconds=10)
+    site.assert_loaded_once(hour, hour + timedelta(hours=1))
+
+
 def test_postgresql_may_be_restarted_under_the_daemon_and_the_webserver(site: Site) -> None:
     webserver, alive = site.up(), site.alive()
     restarted = time.time()

@@ -38,6 +38,13 @@ class BackfillError(OperatorError):
     """The daemon was not given the backfill, or did not finish it."""
 
 
+class LoadStoppedError(OperatorError):
+    """A load was told to end, by Ctrl-C or SIGTERM, and can be gone on with."""
+
+    # EX_TEMPFAIL of sysexits.h: nothing is wrong, and trying again helps.
+    exit_status = 75
+
+
 def daemon_runs(instance: dg.DagsterInstance) -> bool:
     """Whether a daemon has lately said that it works off backfills."""
     heartbeat = instance.get_daemon_heartbeats().get("BACKFILL")
@@ -49,9 +56,20 @@ def run_backfill(
 ) -> list[str]:
     """Launch a backfill of the hours, wait until they are worked off, and return the ids of its runs.
 
-    Raises BackfillError.
+    Raises BackfillError, and LoadStoppedError.
     """
     backfill_id = launch_backfill(ASSETS, keys, tags, title=f"b2chat load {keys[0]} .. {keys[-1]}")
+    try:
+        return _wait_for(instance, backfill_id, keys, advance)
+    except KeyboardInterrupt:
+        raise LoadStoppedError(
+            f"the command was stopped, and the daemon goes on with backfill {backfill_id}: watch it, or cancel it,"
+            " in the UI."
+        ) from None
+
+
+def _wait_for(instance: dg.DagsterInstance, backfill_id: str, keys: Sequence[str], advance: Advance) -> list[str]:
+    """Wait until a backfill is worked off; the ids of its runs. Raises BackfillError."""
     done: dict[str, int] = {}
     while True:
         ended = _has_ended(instance, backfill_id)

@@ -13,7 +13,7 @@ import dagster as dg
 
 from b2chat_pipeline.assets.shell import USER_TAG
 from b2chat_pipeline.commands.abandoned import end_abandoned_runs, process_lock
-from b2chat_pipeline.commands.backfill import daemon_runs, run_backfill
+from b2chat_pipeline.commands.backfill import LoadStoppedError, daemon_runs, run_backfill
 from b2chat_pipeline.commands.databases import Databases, open_databases
 from b2chat_pipeline.commands.dev import adopt
 from b2chat_pipeline.commands.progress import Advance, progress_bar
@@ -82,22 +82,35 @@ def _run_here(
 ) -> list[str]:
     """Run the job in this process, one run per chunk of hours."""
     job = build_definitions(os.environ).resolve_job_def("hourly_sync")
-    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-    run_ids = []
+    run_ids: list[str] = []
     for first in range(0, len(keys), HOURS_AT_ONCE):
         chunk = keys[first : first + HOURS_AT_ONCE]
-        result = job.execute_in_process(
-            instance=instance, tags={**range_tags(chunk[0], chunk[-1]), **tags}, run_config=quiet, raise_on_error=False
-        )
-        if _was_interrupted(result):
-            raise KeyboardInterrupt
-        run_ids.append(result.run_id)
+        try:
+            run_ids.append(_run_chunk(instance, job, chunk, tags))
+        except KeyboardInterrupt:
+            raise LoadStoppedError(
+                "the load was stopped: what came before is loaded, and pages that came since are kept. Go on with"
+                f" `b2chat load` from {chunk[0][:10]}T{chunk[0][11:16]}."
+            ) from None
         advance(len(chunk))
     return run_ids
 
 
+def _run_chunk(
+    instance: dg.DagsterInstance, job: dg.JobDefinition, keys: Sequence[str], tags: Mapping[str, str]
+) -> str:
+    """One run; its id. Raises KeyboardInterrupt."""
+    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    result = job.execute_in_process(
+        instance=instance, tags={**range_tags(keys[0], keys[-1]), **tags}, run_config=quiet, raise_on_error=False
+    )
+    if _was_interrupted(result):
+        raise KeyboardInterrupt
+    return result.run_id
+
+
 def _was_interrupted(result: dg.ExecuteInProcessResult) -> bool:
-    """Whether Ctrl-C ended the run: Dagster makes a failure of it, and work would go on."""
+    """Whether Ctrl-C, or SIGTERM, ended the run: Dagster makes a failure of it, and work would go on."""
     errors = [event.step_failure_data.error for event in result.filter_events(lambda event: event.is_step_failure)]
     names = {error.cls_name for error in errors if error}
     return "DagsterExecutionInterruptedError" in names

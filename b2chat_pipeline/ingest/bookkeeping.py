@@ -14,7 +14,7 @@ import psycopg
 from psycopg import Connection
 
 from b2chat_pipeline.settings import OperatorError
-from b2chat_pipeline.warehouse.books import EntityTotals, Sync, close_sync, error_text
+from b2chat_pipeline.warehouse.books import EntityTotals, Sync, SyncStoppedError, close_sync, error_text
 from b2chat_pipeline.warehouse.connection import WarehouseStoppedError, named, remedy
 
 
@@ -70,8 +70,12 @@ def closing(work: Work, books: Connection, sync: Sync, result: Result, now: Call
     """
     try:
         yield
-    except BaseException as error:
+    except Exception as error:
         _close(work, books, sync, result, "error", error, now())
+        raise
+    except BaseException as ending:  # KeyboardInterrupt, or what Dagster makes of a signal
+        stopped = SyncStoppedError("its process was told to end; what it had loaded and read is kept")
+        _close(work, books, sync, result, "error", stopped.with_traceback(ending.__traceback__), now())
         raise
     _close(work, books, sync, result, result.status, result.first_error, now())
 
@@ -82,14 +86,14 @@ def _close(
     sync: Sync,
     result: Result,
     status: str,
-    error: BaseException | None,
+    error: Exception | None,
     now: datetime,
 ) -> None:
     totals = {entity: result.total(entity) for entity in sync.log_ids}
     try:
         close_sync(books, sync, totals, status=status, error=error, now=now)
     except psycopg.OperationalError as refusal:
-        if error is not None and not isinstance(error, Exception):
+        if isinstance(error, SyncStoppedError):
             return  # an interruption stays one
         first = "All of it was done." if error is None else error_text(error)
         raise BooksOpenError(

@@ -19,6 +19,8 @@ WATCHED = timedelta(days=7)
 HELD = timedelta(minutes=15)
 # The code of a sync, or a run, whose process ended without a word.
 DIED = "SyncDiedError"
+# The code of a sync whose process was told to end.
+_STOPPED = "SyncStoppedError"
 # By the type of the error, as error_logs has it.
 _DATABASE = frozenset({"WarehouseStoppedError", "WarehouseUnavailableError", "BooksOpenError", "DayHeldUpError"}) | {
     *("OperationalError", "DiskFull", "QueryCanceled", "LockNotAvailable", "AdminShutdown", "CannotConnectNow"),
@@ -119,7 +121,7 @@ _CAUSES: Sequence[tuple[Collection[str | None], Cause]] = (
     (REFUSING, Cause("credentials", "B2Chat refuses the credentials", f"Put them right in .env. {_BY_ITSELF}")),
     (_DATABASE, Cause("database", "The database could not go on", f"See that it runs and has room. {_BY_ITSELF}")),
     (_SETTINGS, Cause("settings", "A setting has to be put right", f"Until then nothing is loaded. {_BY_ITSELF}")),
-    ({DIED}, Cause("died", "The process of a run died", f"It is run again. {_BY_ITSELF}", "warning")),
+    ({DIED, _STOPPED}, Cause("died", "The process of a run died", f"It is run again. {_BY_ITSELF}", "warning")),
     (
         _ANSWERS,
         Cause("answers {subject}", "B2Chat's answers about {subject} are not what they should be", _THEN_YOURS),

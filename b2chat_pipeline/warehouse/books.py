@@ -24,6 +24,10 @@ class SyncDiedError(Exception):
     """A sync whose process ended without closing its books."""
 
 
+class SyncStoppedError(Exception):
+    """A sync whose process was told to end, by Ctrl-C, SIGTERM or from the UI."""
+
+
 @dataclass(frozen=True)
 class Sync:
     """One run's entries in the books, as opened."""
