@@ -10,7 +10,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -40,10 +40,11 @@ DAYS, DAYS_OFF = 4, 3
 
 @dataclass
 class Site:
-    """The processes of one account. `first_hour` is the earliest that was asked for."""
+    """The processes of one account. PostgreSQL's files are on `disk`; `first_hour` is the earliest asked for."""
 
     home: Home
     server: EmbeddedPostgres
+    disk: Path
     simulator: Simulator
     settings: Mapping[str, str]
     port: int
@@ -55,9 +56,9 @@ class Site:
         """The address of the tables."""
         return self.settings["B2CHAT_DATABASE_URL"]
 
-    def start_daemon(self) -> None:
-        """Start the daemon."""
-        self._start("daemon", ["dagster-daemon", "run", "-w", "workspace.yaml"])
+    def start_daemon(self, name: str = "daemon") -> None:
+        """Start the daemon, or, under another name, one more of it."""
+        self._start(name, ["dagster-daemon", "run", "-w", "workspace.yaml"])
 
     def up(self) -> Webserver:
         """Have daemon and webserver run, and wait until the latter answers."""
@@ -100,6 +101,28 @@ class Site:
         assert self.server.stop()
         time.sleep(10)
         self.server.start()
+
+    def start_postgresql_if_it_ended(self) -> None:
+        """What an operator does after he has made room."""
+        if self.server.has_ended():
+            self.server.stop()
+            self.server.start()
+
+    @contextmanager
+    def full_disk(self) -> Iterator[None]:
+        """Take all the room that PostgreSQL has not taken yet."""
+        ballast = self.disk / "ballast"
+        with ballast.open("wb", buffering=0) as file, suppress(OSError):
+            while file.write(bytes(2**16)):
+                pass
+        try:
+            yield
+        finally:
+            ballast.unlink()
+
+    def doctor(self) -> str:
+        """What the operator's command says."""
+        return self.home.run(["b2chat", "doctor"], {**self.settings, "COLUMNS": "300"}).output
 
     def alive(self) -> dict[str, int]:
         """The processes that live, by name."""
@@ -169,7 +192,8 @@ class Site:
 def running_site(directory: Path) -> Iterator[Site]:
     """A site whose account has been loaded up to some days ago; neither daemon nor webserver run yet."""
     with ExitStack() as stack:
-        server = stack.enter_context(EmbeddedPostgres(directory, settings=FAST))
+        disk = stack.enter_context(_small_disk(directory / "disk"))
+        server = stack.enter_context(EmbeddedPostgres(disk, settings={**FAST, "max_wal_size": "64MB"}))
         first_day = CLOCK.day_of(datetime.now(UTC)) - timedelta(days=DAYS)
         world = World(
             first_day=first_day, zone=CLOCK.zone, chats_per_day=200, messages_per_chat=3, weekly_shape=FLAT_WEEK
@@ -190,9 +214,22 @@ def running_site(directory: Path) -> Iterator[Site]:
         }
         # The afternoon, so that there are chats in every hour that the tests go back.
         first_hour = CLOCK.day_window(first_day).start + timedelta(hours=16)
-        site = Site(home, server, simulator, settings, free_port(), first_hour)
+        site = Site(home, server, disk, simulator, settings, free_port(), first_hour)
         stack.callback(site.end)
         yield site
+
+
+@contextmanager
+def _small_disk(folder: Path) -> Iterator[Path]:
+    """A disk of its own for a folder, where this user may mount one; else the folder alone."""
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=800m", "b2chat", str(folder)]
+    is_mounted = os.geteuid() == 0 and subprocess.run(mount, check=False).returncode == 0
+    try:
+        yield folder
+    finally:
+        if is_mounted:
+            subprocess.run(["umount", folder], check=True)
 
 
 def key_of(hour: datetime) -> str:

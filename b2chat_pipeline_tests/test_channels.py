@@ -204,7 +204,7 @@ def test_what_no_incident_tells_reaches_the_channels_too_each_once(connection: C
     notify_cap(connection, SYSTEM_USER, reached, NOW)
     for minutes in range(2):
         at = NOW + timedelta(minutes=minutes)
-        watch(connection, environ, lambda _since, _told: [], [], now=at)
+        watch(connection, environ, lambda _since, _told: [], [], {}, now=at)
         go(connection, hook.url, at=at)
 
     assert [(it["type"], it["title"]) for it in hook.told] == [("warning", "Scoring stopped at its cap")]

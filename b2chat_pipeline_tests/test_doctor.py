@@ -61,9 +61,9 @@ def found(settings: Mapping[str, str], capsys: pytest.CaptureFixture[str], *, on
     }
 
 
-def lives(instance: dg.DagsterInstance, *, ago: float = 0) -> None:
-    """Have a daemon say that it lived so many seconds ago."""
-    instance.add_daemon_heartbeat(DaemonHeartbeat(time.time() - ago, "SENSOR", "daemon", []))
+def lives(instance: dg.DagsterInstance, *, ago: float = 0, part: str = "SENSOR", daemon: str = "one daemon") -> None:
+    """Have a part of a daemon say that it lived so many seconds ago."""
+    instance.add_daemon_heartbeat(DaemonHeartbeat(time.time() - ago, part, daemon, []))
 
 
 def paint(instance: dg.DagsterInstance, days_ago: int, hours: range) -> None:
@@ -138,6 +138,17 @@ def test_gaps_that_are_young_are_a_note_since_the_sensor_has_them_loaded(
 
     assert told["daemon"].startswith("ok")
     assert re.search(r"^note +hours of chats .* nothing: the sensor gaps has them loaded", told["hours of chats"])
+
+
+def test_two_daemons_at_once_are_bad(settings: Mapping[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    with dg.DagsterInstance.get() as instance:
+        lives(instance)
+        lives(instance, ago=20, part="SCHEDULER", daemon="another daemon")
+
+    told = found(settings, capsys)
+
+    assert re.search(r"^BAD +daemon +2 daemons say that they live +end all but one", told["daemon"])
+    assert told["status"] == "False"
 
 
 def test_the_credentials_are_tried_only_when_asked_for(

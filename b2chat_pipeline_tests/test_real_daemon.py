@@ -5,6 +5,7 @@ site, whose daemon the first one starts; each leaves it running. Not here: what 
 `test_troubles.py`), which needs no processes.
 """
 
+import re
 import tempfile
 import time
 from collections.abc import Iterator
@@ -14,11 +15,15 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from b2chat_pipeline.assets.sides import SIDES
 from b2chat_pipeline.simulator import Fault
 from b2chat_pipeline_tests.daemon_support import CLOCK, DAYS_OFF, Site, key_of, running_site, wait_for
 
 pytestmark = [pytest.mark.any_postgres, pytest.mark.minutes]
 
+_BOTH = ("daemon", "daemon by mistake")
+_SAID_BY_BOTH = "You likely have multiple daemon processes running at once"
+_TWO = "2 daemons say that they live"
 ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 
 
@@ -104,6 +109,30 @@ def test_a_run_that_is_told_to_end_says_so_within_ten_seconds_and_is_run_again_a
     site.assert_loaded_once(hour, hour + timedelta(hours=1))
 
 
+def test_two_daemons_at_once_say_so_and_load_nothing_twice(site: Site) -> None:
+    webserver = site.up()
+    before = {it.dagster_run.run_id for it in site.runs()}
+    missing, key_of_missing = site.hour_before()
+    _, key = site.hour_before()
+    site.start_daemon("daemon by mistake")
+
+    wait_for(lambda: all(_SAID_BY_BOTH in site.log(name).read_text() for name in _BOTH), seconds=240)
+    wait_for(lambda: _TWO in site.doctor())
+    assert webserver.run("hourly_sync", {"dagster/partition": key}) == "SUCCESS"
+    asked_for = {"dagster/asset_partition_range_start": key_of_missing}
+    wait_for(lambda: len(site.runs(tags=asked_for, statuses=ENDED)) >= len(SIDES), seconds=400)
+    site.kill("daemon by mistake")
+    wait_for(lambda: re.search(r"^ok +daemon ", site.doctor(), re.MULTILINE))
+
+    runs = [it.dagster_run for it in site.runs() if it.dagster_run.run_id not in before]
+    keys = [run.tags[name] for run in runs for name in ("dagster/run_key",) if name in run.tags]
+    assert len(keys) == len(set(keys))
+    assert {run.status for run in runs}.isdisjoint({dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED})
+    after, key_after = site.hour_before()
+    assert webserver.run("hourly_sync", {"dagster/partition": key_after}) == "SUCCESS"
+    site.assert_loaded_once(after, missing + timedelta(hours=1))
+
+
 def test_postgresql_may_be_restarted_under_the_daemon_and_the_webserver(site: Site) -> None:
     webserver, alive = site.up(), site.alive()
     restarted = time.time()
@@ -114,6 +143,35 @@ def test_postgresql_may_be_restarted_under_the_daemon_and_the_webserver(site: Si
     assert webserver.run("hourly_sync", {"dagster/partition": key}) == "SUCCESS"
     assert site.alive() == alive
     site.assert_loaded_once(hour, hour + timedelta(hours=1))
+
+
+def test_after_a_full_disk_all_goes_on_by_itself_once_there_is_room_and_postgresql_runs(site: Site) -> None:
+    if not site.disk.is_mount():
+        pytest.skip("NOT RUN: only root can mount the small disk that this test fills")
+    webserver, alive = site.up(), site.alive()
+    hour, key = site.hour_before()
+    site.simulator.faults.add(Fault(kind="hang", seconds=10))
+    run_id = webserver.launch("hourly_sync", {"dagster/partition": key})
+    wait_for(lambda: site.simulator.faults.pending() == ())
+
+    with site.full_disk():
+        # The run meets it, and so do two ticks of each sensor that looks every minute.
+        time.sleep(130)
+        assert site.alive() == alive
+    emptied = time.time()
+    site.start_postgresql_if_it_ended()
+
+    wait_for(lambda: {"SUCCESS", "SKIPPED"} & set(site.ticks("troubles", since=emptied)), seconds=180)
+    wait_for(lambda: _status(site, run_id) == dg.DagsterRunStatus.FAILURE, seconds=240)
+    assert webserver.run("hourly_sync", {"dagster/partition": key}) == "SUCCESS"
+    assert site.alive() == alive
+    site.assert_loaded_once(hour, hour + timedelta(hours=1))
+    told = site.query(
+        "select metadata ->> 'cause', count(*) from notifications where created_at >= to_timestamp(%s) group by 1",
+        emptied - 200,
+    )
+    assert told
+    assert {count for _, count in told} == {1}
 
 
 def _wall(hour: datetime) -> str:

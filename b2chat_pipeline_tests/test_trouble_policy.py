@@ -10,12 +10,14 @@ from b2chat_pipeline.policy.troubles import (
     CHANNEL_PAUSE,
     DIED,
     LONGEST_CHANNEL_PAUSE,
+    SILENCE,
     UNWELL,
     Changes,
     Failure,
     Incident,
     cause_of,
     changes,
+    presumed_dead,
     send_again_at,
     together,
 )
@@ -187,3 +189,10 @@ def test_a_channel_that_does_not_answer_is_tried_after_pauses_that_double_up_to_
     pauses = [send_again_at(NOW, attempts=attempts) - NOW for attempts in (1, 2, 3, 50)]
 
     assert pauses == [CHANNEL_PAUSE, 2 * CHANNEL_PAUSE, 4 * CHANNEL_PAUSE, LONGEST_CHANNEL_PAUSE]
+
+
+def test_a_run_that_has_no_sync_open_and_is_silent_for_ten_minutes_is_presumed_dead() -> None:
+    lately = NOW - SILENCE + timedelta(seconds=1)
+    said = {"just now": NOW, "lately": lately, "long ago": NOW - SILENCE, "at work for long": NOW - 5 * SILENCE}
+
+    assert presumed_dead(said, {"at work for long"}, now=NOW) == ["long ago"]

@@ -15,7 +15,7 @@ from b2chat_pipeline.assets.sides import SIDES
 from b2chat_pipeline.automation.troubles import NOTICES, TROUBLES, trouble_sensor
 from b2chat_pipeline.definitions import build_definitions
 from b2chat_pipeline.ingest.loading import DayHeldUpError
-from b2chat_pipeline.policy.troubles import HELD, WATCHED
+from b2chat_pipeline.policy.troubles import HELD, SILENCE, WATCHED
 from b2chat_pipeline.resources import WarehouseResource
 from b2chat_pipeline.simulator import Fault
 from b2chat_pipeline.warehouse.accounts import SYSTEM_USER, ensure_users
@@ -287,6 +287,28 @@ def test_a_run_that_was_killed_is_ended_and_told_once_and_over_when_its_hours_ar
     assert told == told_to_both(("warning", "The process of a run died", 0))
     assert pipeline.query("select error_code, correlation_id from error_logs") == [("SyncDiedError", run_id)]
     assert notices(pipeline) == told_to_both(("success", "The process of a run died", 0))
+
+
+@pytest.mark.parametrize("chosen", [True, False], ids=["of assets that were chosen", "of a job"])
+def test_a_load_that_dies_with_no_sync_open_is_ended_and_told_after_ten_minutes(
+    pipeline: Pipeline, *, chosen: bool
+) -> None:
+    job = build_definitions(os.environ).resolve_job_def("hourly_sync")
+    assets = frozenset({dg.AssetKey("contacts")}) if chosen else None
+    run = pipeline.instance.create_run_for_job(
+        job, tags=ranged(HOURS[:1]), status=dg.DagsterRunStatus.STARTED, asset_selection=assets
+    )
+    at_first = look(pipeline, later=SILENCE - MINUTE)
+    ended = look(pipeline, later=SILENCE + MINUTE)
+    told = look(pipeline, later=SILENCE + 2 * MINUTE)
+    failed = pipeline.instance.get_run_by_id(run.run_id)
+
+    assert " 0 runs that had died were ended." in at_first
+    assert " 1 runs that had died were ended." in ended
+    assert told.startswith("1 troubles began")
+    assert failed is not None
+    assert failed.status is dg.DagsterRunStatus.FAILURE
+    assert notices(pipeline) == told_to_both(("warning", "The process of a run died", 0))
 
 
 def test_what_nobody_tries_again_for_a_week_is_not_watched_any_more(pipeline: Pipeline) -> None:

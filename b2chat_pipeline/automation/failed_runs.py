@@ -1,4 +1,6 @@
-"""Dagster's runs that did not end well, as the policy takes them. Not here: what follows (`policy/troubles.py`).
+"""Dagster's runs that did not end well, or may have died, as the policy takes them.
+
+Not here: what follows (`policy/troubles.py`).
 
 What a run says of itself is kept only where it is a sentence of ours: the text of a library may quote a record.
 """
@@ -9,6 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 import dagster as dg
 
 from b2chat_pipeline.assets.shell import ERROR_CODE
+from b2chat_pipeline.assets.sides import ASSETS
 from b2chat_pipeline.partitions import RANGE_END, RANGE_START
 from b2chat_pipeline.policy.troubles import DIED, Failure
 
@@ -17,6 +20,8 @@ _PARTITION = "dagster/partition"
 # Dagster runs it again by itself, and that run tells.
 _WILL_RETRY = "dagster/will_retry"
 _NAMED_ASSETS = 3
+_LOADS = frozenset({"hourly_sync", "rereads", "contacts_full_read"})
+_LOADED = frozenset({*ASSETS, "chat_updates", "all_contacts"})
 
 
 def failed_runs(instance: dg.DagsterInstance, *, since: datetime, told: Collection[str]) -> list[Failure]:
@@ -29,6 +34,27 @@ def failed_runs(instance: dg.DagsterInstance, *, since: datetime, told: Collecti
     ]
     done = _Done(instance, failed)
     return [_failure(instance, record, over=done.since(record)) for record in failed]
+
+
+def last_words(instance: dg.DagsterInstance) -> dict[str, datetime]:
+    """The runs that load, and that Dagster takes for running, by when each said something last."""
+    said = {}
+    for record in instance.get_run_records(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
+        run = record.dagster_run
+        if not _loads(run):
+            continue
+        newest = instance.get_records_for_run(run.run_id, limit=1, ascending=False).records
+        said[run.run_id] = max([record.create_timestamp, *(_time(it) for it in newest)])
+    return said
+
+
+def _loads(run: dg.DagsterRun) -> bool:
+    """Whether a run opens syncs: one of these jobs, or of assets that somebody chose."""
+    return run.job_name in _LOADS or any(key.to_user_string() in _LOADED for key in run.asset_selection or ())
+
+
+def _time(record: dg.EventLogRecord) -> datetime:
+    return datetime.fromtimestamp(record.timestamp, UTC)
 
 
 class _Done:

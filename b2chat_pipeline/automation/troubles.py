@@ -6,7 +6,7 @@ from datetime import datetime
 
 import dagster as dg
 
-from b2chat_pipeline.automation.failed_runs import failed_runs
+from b2chat_pipeline.automation.failed_runs import failed_runs, last_words
 from b2chat_pipeline.automation.health import findings
 from b2chat_pipeline.automation.rereads import UNFINISHED
 from b2chat_pipeline.automation.sensors import sensor
@@ -42,6 +42,7 @@ def trouble_sensor(*, clock: Callable[[], datetime] = utc_now) -> dg.SensorDefin
                 os.environ,
                 lambda since, told: failed_runs(instance, since=since, told=told),
                 findings(instance),
+                last_words(instance),
                 now=now,
             )
         ended = _end(instance, watched.dead_runs)

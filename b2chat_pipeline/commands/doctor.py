@@ -118,6 +118,10 @@ def _daemon(instance: dg.DagsterInstance) -> Finding:
         return Finding("daemon", "bad", f"it has said nothing for {age / 60:,.0f} minutes", f"{_START}, or restart it")
     if silent:
         return Finding("daemon", "bad", f"its part {', '.join(sorted(silent))} is silent", "restart it, see its log")
+    # Each part keeps its last heartbeat only; those of two daemons are seen where the last ones are not all of one.
+    if (daemons := len({beat.daemon_id for beat in beats.values()})) > 1:
+        told = f"{daemons} daemons say that they live"
+        return Finding("daemon", "bad", told, "end all but one; look again where it was just restarted")
     return Finding("daemon", "fine", f"it said {age:.0f} s ago that it lives")
 
 

@@ -15,7 +15,7 @@ from psycopg import Connection
 from b2chat_pipeline.b2chat.contract import ENTITIES
 from b2chat_pipeline.operations.channels import channel_name
 from b2chat_pipeline.policy.findings import AFTERMATH, Finding, explain
-from b2chat_pipeline.policy.troubles import DIED, WATCHED, Changes, Failure, changes, together
+from b2chat_pipeline.policy.troubles import DIED, WATCHED, Changes, Failure, changes, presumed_dead, together
 from b2chat_pipeline.settings import SettingsError, read_account, read_admin_emails, read_notify_urls
 from b2chat_pipeline.warehouse.accounts import SYSTEM_USER, ensure_users, stored_settings, user_id
 from b2chat_pipeline.warehouse.books import close_dead
@@ -30,7 +30,7 @@ from b2chat_pipeline.warehouse.incidents import (
 )
 from b2chat_pipeline.warehouse.notifications import not_put_out
 from b2chat_pipeline.warehouse.outbox import put_out
-from b2chat_pipeline.warehouse.troubles import dead_runs, failed_syncs
+from b2chat_pipeline.warehouse.troubles import dead_runs, failed_syncs, syncing_runs
 
 # What was told otherwise reaches channels within this time; later it is no news, also to a channel that is new.
 _TOLD_LATELY = timedelta(days=1)
@@ -41,7 +41,7 @@ FailedRuns = Callable[[datetime, Collection[str]], Sequence[Failure]]
 @dataclass(frozen=True)
 class Watched:
     """What a look found: what changed, the health checks that fail because of another trouble, and runs that Dagster
-    takes for alive although their sync died.
+    takes for alive although their process is gone.
     """
 
     changes: Changes
@@ -54,10 +54,14 @@ def watch(
     environ: Mapping[str, str],
     failed_runs: FailedRuns,
     findings: Sequence[Finding],
+    last_words: Mapping[str, datetime],
     *,
     now: datetime,
 ) -> Watched:
-    """Look for trouble and tell of what is new. A second look at the same moment changes nothing."""
+    """Look for trouble and tell of what is new. A second look at the same moment changes nothing.
+
+    `last_words` are those of the runs that load and are not over.
+    """
     since = now - WATCHED
     close_dead(connection, sorted({entity for its in ENTITIES.values() for entity in its}), now=now)
     syncs = failed_syncs(connection, since=since)
@@ -82,7 +86,8 @@ def watch(
     for cause, checks in explained.consequences.items():
         note_consequences(connection, cause, checks)
     following = sorted(check for checks in explained.consequences.values() for check in checks)
-    return Watched(decided, following, dead_runs(connection, since=since, now=now))
+    dead = {*dead_runs(connection, since=since, now=now), *presumed_dead(last_words, syncing_runs(connection), now=now)}
+    return Watched(decided, following, sorted(dead))
 
 
 def _audience(connection: Connection, environ: Mapping[str, str], *, now: datetime) -> Audience:

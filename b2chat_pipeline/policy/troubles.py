@@ -17,6 +17,9 @@ from b2chat_pipeline.policy.circuit import REFUSING, SILENT
 WATCHED = timedelta(days=7)
 # A trouble is over when nothing has failed for so long: a source that comes and goes within minutes is one trouble.
 HELD = timedelta(minutes=15)
+# What loads opens a sync within seconds, and tells of its hours when that is closed: between the two it is never silent
+# for so long.
+SILENCE = timedelta(minutes=10)
 # The code of a sync, or a run, whose process ended without a word.
 DIED = "SyncDiedError"
 # The code of a sync whose process was told to end.
@@ -155,6 +158,13 @@ def together(syncs: Sequence[Failure], runs: Sequence[Failure]) -> list[Failure]
     ]
     of_syncs = {it.run_id for it in syncs}
     return sorted([*told, *(run for run in runs if run.run_id not in of_syncs)], key=lambda it: it.ended)
+
+
+def presumed_dead(last_words: Mapping[str, datetime], syncing: Collection[str], *, now: datetime) -> list[str]:
+    """Of the runs that load and are not over, by when each said something last, those whose process must be gone: they
+    have no sync open (those that do are `syncing`), and are silent.
+    """
+    return sorted(run for run, said in last_words.items() if run not in syncing and now - said >= SILENCE)
 
 
 def changes(failures: Sequence[Failure], incidents: Collection[Incident], *, now: datetime) -> Changes:

@@ -69,6 +69,9 @@ _DEAD_RUNS = """
        and metadata ->> 'run_id' <> ''
        and exists (select from error_logs where request_id = sync_logs.id and error_code = %(died)s)
 """
+_SYNCING = """
+    select distinct metadata ->> 'run_id' from sync_logs where status = 'in_progress' and metadata ->> 'run_id' <> ''
+"""
 # A process whose connection was cut closes its run by itself within this time.
 _LAST_WORDS = timedelta(minutes=1)
 
@@ -83,3 +86,8 @@ def dead_runs(connection: Connection, *, since: datetime, now: datetime) -> list
     """The runs whose sync died since then, as far as they have had the time to say something themselves."""
     values = {"since": since, "until": now - _LAST_WORDS, "died": DIED}
     return [run_id for (run_id,) in connection.execute(_DEAD_RUNS, values)]
+
+
+def syncing_runs(connection: Connection) -> set[str]:
+    """The runs that have a sync open."""
+    return {run_id for (run_id,) in connection.execute(_SYNCING)}
