@@ -59,13 +59,18 @@ def test_a_daemon_that_was_off_for_days_makes_up_for_every_hour_the_newest_first
     site.assert_loaded_once(hour, now - timedelta(hours=1))
 
 
-def test_a_run_that_dies_with_its_daemon_is_noticed_and_its_hour_loaded_once_by_the_next(site: Site) -> None:
-    webserver = site.up()
+def run_that_hangs(site: Site) -> tuple[datetime, str]:
+    """An hour that nobody has asked for, and its run, which waits for an answer."""
     hour, key = site.hour_before()
     site.simulator.faults.add(Fault(kind="hang", seconds=120))
     asked = len(site.simulator.requests)
-    run_id = webserver.launch("hourly_sync", {"dagster/partition": key})
+    run_id = site.up().launch("hourly_sync", {"dagster/partition": key})
     wait_for(lambda: site.simulator.faults.pending() == () and len(site.simulator.requests) > asked)
+    return hour, run_id
+
+
+def test_a_run_that_dies_with_its_daemon_is_noticed_and_its_hour_loaded_once_by_the_next(site: Site) -> None:
+    hour, run_id = run_that_hangs(site)
     assert _status(site, run_id) == dg.DagsterRunStatus.STARTED
 
     site.kill("daemon")
@@ -84,12 +89,7 @@ def test_a_run_that_dies_with_its_daemon_is_noticed_and_its_hour_loaded_once_by_
 
 
 def test_a_run_that_is_told_to_end_says_so_within_ten_seconds_and_is_run_again_at_once(site: Site) -> None:
-    webserver = site.up()
-    hour, key = site.hour_before()
-    site.simulator.faults.add(Fault(kind="hang", seconds=120))
-    asked = len(site.simulator.requests)
-    run_id = webserver.launch("hourly_sync", {"dagster/partition": key})
-    wait_for(lambda: site.simulator.faults.pending() == () and len(site.simulator.requests) > asked)
+    hour, run_id = run_that_hangs(site)
     worker, told = site.worker(run_id), datetime.now(UTC)
 
     worker.terminate()

@@ -89,7 +89,7 @@ def _run_here(
             run_ids.append(_run_chunk(instance, job, chunk, tags))
         except KeyboardInterrupt:
             raise LoadStoppedError(
-                "the load was stopped: what came before is loaded, and pages that came since are kept. Go on with"
+                "the load was stopped: the hours before are done, and pages that came since are kept. Go on with"
                 f" `b2chat load` from {chunk[0][:10]}T{chunk[0][11:16]}."
             ) from None
         advance(len(chunk))
