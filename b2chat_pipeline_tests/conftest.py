@@ -1,5 +1,6 @@
 """Fixtures every test may ask for."""
 
+import gc
 import os
 import shutil
 import tempfile
@@ -34,6 +35,17 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """The first process outlives its workers and clears up."""
     if not hasattr(config, "workerinput"):
         shutil.rmtree(os.environ.pop(_DIRECTORY))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Nearly all that collecting makes stays until the end, so looking through it for garbage only takes time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
