@@ -14,10 +14,15 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import psutil
+import psycopg
 import pytest
+
+pytestmark = pytest.mark.any_postgres
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
+# What of the invented account is put aside.
+MISFITS = [("chats", "$.duration"), ("contacts", "$.email")]
 
 
 def commands(document: str) -> list[str]:
@@ -54,6 +59,7 @@ def run(folder: Path, command: str, **environ: str) -> str:
         timeout=240,
         check=False,
     )
+    assert "Traceback" not in done.stdout + done.stderr, done.stderr
     assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
     return done.stdout
 
@@ -123,19 +129,49 @@ def test_every_command_of_the_readme_is_one_that_the_tests_below_run() -> None:
     }
 
 
-def test_make_demo_serves_the_ui_until_it_is_interrupted_and_with_exit_ends_by_itself(clone: Path) -> None:
+def test_make_demo_serves_the_ui_until_it_is_interrupted(clone: Path) -> None:
     # The port is ours: that of the documented command may be in use.
     port = free_port()
 
     with served(clone, "make demo", port, ARGS=f"--days 1 --port {port}") as printed:
         pass
-    interrupted = printed.read_text()
-    again = run(clone, f'make demo ARGS="--days 2 --exit --port {port}"')
 
-    assert "hours of an invented account" in interrupted
-    assert "hours of an invented account" in again
-    assert "Stopped." in again
+    assert "hours of an invented account" in printed.read_text()
     assert nothing_runs_in(clone)
+
+
+def test_make_demo_with_exit_loads_an_invented_account_leaves_nothing_running_and_touches_nothing_of_the_users(
+    clone: Path, empty_database_url: str
+) -> None:
+    users_own = {
+        "B2CHAT_DATABASE_URL": empty_database_url,
+        "DAGSTER_DATABASE_URL": empty_database_url,
+        "B2CHAT_API_URL": "http://127.0.0.1:1",
+        "B2CHAT_TIMEZONE": "Mars/Base",
+    }
+    demos = {"B2CHAT_DATA_DIR": str(clone / ".b2chat" / "demo")}
+
+    told = run(clone, f'make demo ARGS="--days 2 --exit --port {free_port()}"', **users_own)
+    aside = run(clone, ".venv/bin/b2chat quarantine list", **demos)
+    configured = run(
+        clone,
+        ".venv/bin/b2chat config show",
+        **demos,
+        B2CHAT_TIMEZONE="America/Bogota",
+        B2CHAT_START_DATE="2025-01-06",
+    )
+
+    assert nothing_runs_in(clone)
+    counts = {entity: int(count.replace(",", "")) for entity, count in re.findall(r"│ (\w+) +│ +([\d,]+) │", told)}
+    assert counts.keys() == {"agents", "chats", "contacts", "departments", "messages"}
+    assert counts["messages"] > counts["chats"] > 50
+    assert "`b2chat quarantine list` says why" in told
+    assert re.findall(r"│ (\w+) +│ Expected[^│]+│ (\S+) +│ 1 ", aside) == MISFITS
+    assert re.search(r"│ calendar +│ default +│ 1 ", configured), configured
+    assert told.splitlines()[-1] == "Stopped."
+    with psycopg.connect(empty_database_url) as connection:
+        tables = "select count(*) from pg_tables where schemaname not in ('pg_catalog', 'information_schema')"
+        assert connection.execute(tables).fetchone() == (0,)
 
 
 def test_make_help_lists_the_targets_and_make_test_would_run_the_checks_and_the_suite(clone: Path) -> None:
