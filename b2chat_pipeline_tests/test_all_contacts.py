@@ -140,6 +140,7 @@ def test_a_read_that_was_cut_off_goes_on_where_it_ended(pipeline: Pipeline) -> N
     assert pipeline.query(statuses) == [("partial",), ("partial",), ("success",)]
 
 
+@pytest.mark.any_postgres
 def test_a_failed_read_of_all_contacts_leaves_the_hours_green(pipeline: Pipeline) -> None:
     pipeline.run(DAY[:2])
     pipeline.simulator.faults.add(Fault(kind="html", path=CONTACTS, times=None))
@@ -154,6 +155,7 @@ def test_a_failed_read_of_all_contacts_leaves_the_hours_green(pipeline: Pipeline
     assert isinstance(tick(pipeline), dg.RunRequest)
 
 
+@pytest.mark.any_postgres
 def test_a_page_that_cannot_be_written_is_named_and_the_others_load(pipeline: Pipeline) -> None:
     refused = min(ACCOUNT.contacts, key=int)
     with psycopg.connect(pipeline.database_url) as connection:
@@ -216,6 +218,7 @@ def test_after_each_read_that_failed_the_next_one_waits_longer_up_to_a_day(
     assert NOW + timedelta(hours=hours - 1) < due < NOW + timedelta(hours=hours)
 
 
+@pytest.mark.any_postgres
 def test_the_schedule_asks_again_after_a_pause_that_grows_until_a_read_is_complete(pipeline: Pipeline) -> None:
     def asked_for() -> int:
         """After how many hours the schedule asks again."""
@@ -240,6 +243,7 @@ def test_the_schedule_asks_again_after_a_pause_that_grows_until_a_read_is_comple
     assert tick(pipeline) == "All contacts were read less than 30 days ago."
 
 
+@pytest.mark.any_postgres
 def test_a_read_that_the_days_requests_cut_off_is_asked_for_again_within_the_hour(pipeline: Pipeline) -> None:
     pipeline.simulator.faults.add(
         Fault(kind="status", status=429, headers={"Retry-After": "3600"}, path=CONTACTS, after=1)
@@ -274,6 +278,7 @@ def test_the_schedule_asks_once_at_first_start_and_again_after_a_month(pipeline:
     assert first.run_key != again.run_key
 
 
+@pytest.mark.any_postgres
 def test_nothing_is_asked_for_before_the_first_hour_is_over(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -286,6 +291,7 @@ def test_nothing_is_asked_for_before_the_first_hour_is_over(
     assert isinstance(tick(pipeline), dg.RunRequest)
 
 
+@pytest.mark.any_postgres
 def test_a_missing_setting_skips_with_the_sentence_that_names_it(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -34,6 +34,7 @@ def credited(pipeline: Pipeline) -> set[str]:
     return {asset for asset in ASSETS if pipeline.metadata(asset)}
 
 
+@pytest.mark.any_postgres
 def test_one_hour_is_loaded_and_credited(pipeline: Pipeline) -> None:
     result = pipeline.run([DAY[10]])
 
@@ -46,6 +47,7 @@ def test_one_hour_is_loaded_and_credited(pipeline: Pipeline) -> None:
     assert len(in_the_hour) > 1
 
 
+@pytest.mark.any_postgres
 def test_every_hour_of_a_range_has_its_own_counts_also_an_hour_without_rows(pipeline: Pipeline) -> None:
     result = pipeline.run(DAY)
 
@@ -63,6 +65,7 @@ def test_every_hour_of_a_range_has_its_own_counts_also_an_hour_without_rows(pipe
     assert {key: it["dagster/partition_row_count"] for key, it in pipeline.metadata("chat_pages").items()} == rows
 
 
+@pytest.mark.any_postgres
 def test_every_asset_is_materialized_for_every_hour_of_a_range(pipeline: Pipeline) -> None:
     pipeline.run(DAY[:8])
 
@@ -77,6 +80,7 @@ def test_every_asset_is_materialized_for_every_hour_of_a_range(pipeline: Pipelin
         assert set(pipeline.status(asset, DAY[:8]).values()) == {"MATERIALIZED"}
 
 
+@pytest.mark.any_postgres
 def test_a_range_run_again_counts_rows_that_it_left_alone(pipeline: Pipeline) -> None:
     pipeline.run(MORNING)
     first = pipeline.metadata("messages")
@@ -92,6 +96,7 @@ def test_a_range_run_again_counts_rows_that_it_left_alone(pipeline: Pipeline) ->
     assert max(int(str(it["inserted"])) for it in first.values()) > 0
 
 
+@pytest.mark.any_postgres
 @pytest.mark.parametrize(
     "assets",
     [
@@ -111,6 +116,7 @@ def test_a_subset_credits_exactly_what_is_selected(pipeline: Pipeline, assets: t
     assert credited(pipeline) == set(assets)
 
 
+@pytest.mark.any_postgres
 def test_pages_alone_are_stored_and_nothing_is_loaded(pipeline: Pipeline) -> None:
     result = pipeline.run(MORNING, assets=["chat_pages", "contact_pages"])
 
@@ -120,6 +126,7 @@ def test_pages_alone_are_stored_and_nothing_is_loaded(pipeline: Pipeline) -> Non
         assert pipeline.query(f"table {table}") == []
 
 
+@pytest.mark.any_postgres
 @pytest.mark.parametrize(
     ("pages", "assets", "loaded"),
     [("chat_pages", ("messages",), "messages"), ("contact_pages", ("contacts",), "contacts")],
@@ -158,6 +165,7 @@ def natural_rows(pipeline: Pipeline) -> list[tuple[object, ...]]:
     )
 
 
+@pytest.mark.any_postgres
 def test_tables_without_any_stored_pages_fail_and_say_what_to_materialize(pipeline: Pipeline) -> None:
     result = pipeline.run([DAY[10]], assets=["messages"])
 
@@ -170,6 +178,7 @@ def test_tables_without_any_stored_pages_fail_and_say_what_to_materialize(pipeli
     assert pipeline.status("messages", [DAY[10]]) == {DAY[10]: "FAILED"}
 
 
+@pytest.mark.any_postgres
 def test_hours_with_stored_pages_are_loaded_beside_hours_without(pipeline: Pipeline) -> None:
     pipeline.run(DAY[9:11], assets=["chat_pages"])
 
@@ -183,6 +192,7 @@ def test_hours_with_stored_pages_are_loaded_beside_hours_without(pipeline: Pipel
     }
 
 
+@pytest.mark.any_postgres
 @pytest.mark.parametrize(
     ("tags", "operation", "request_class"),
     [
@@ -204,6 +214,7 @@ def test_the_books_say_who_asked(pipeline: Pipeline, tags: dict[str, str], opera
     assert counted == [(request_class == "hourly", False, request_class == "backfill")]
 
 
+@pytest.mark.any_postgres
 def test_the_run_tag_names_the_user_in_the_books(pipeline: Pipeline) -> None:
     result = pipeline.run([DAY[10]], tags={"b2chat/user": ADMIN.upper()})
 

@@ -105,6 +105,7 @@ def test_a_chat_that_closed_days_later_is_brought_up_to_date(pipeline: Pipeline)
     assert pipeline.query("select reread from ops.request_budget where reread > 0") == [(2,)]
 
 
+@pytest.mark.any_postgres
 def test_what_somebody_asks_for_leaves_the_share_of_rereads_alone(pipeline: Pipeline) -> None:
     pipeline.run(DAY)
     before = pipeline.query("select sum(reread), sum(backfill) from ops.request_budget")
@@ -116,6 +117,7 @@ def test_what_somebody_asks_for_leaves_the_share_of_rereads_alone(pipeline: Pipe
     assert after == [(reread_before, others_before + 2)]
 
 
+@pytest.mark.any_postgres
 def test_the_metadata_says_how_all_days_stand(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("B2CHAT_REQUESTS_PER_DAY", "1000")
     for offset in range(3):
@@ -148,6 +150,7 @@ def test_the_metadata_says_how_all_days_stand(pipeline: Pipeline, monkeypatch: p
     }
 
 
+@pytest.mark.any_postgres
 def test_a_failed_reread_leaves_the_hours_green(pipeline: Pipeline) -> None:
     pipeline.run(DAY)
     pipeline.simulator.clock.advance(THREE_DAYS)
@@ -162,6 +165,7 @@ def test_a_failed_reread_leaves_the_hours_green(pipeline: Pipeline) -> None:
     assert pipeline.metadata("chat_updates") == {}
 
 
+@pytest.mark.any_postgres
 def test_the_running_day_is_read_again_as_far_as_it_is_over(pipeline: Pipeline) -> None:
     pipeline.simulator.clock.set(datetime(2025, 3, 3, 18, 30, tzinfo=UTC))
 
@@ -189,6 +193,7 @@ def test_a_backfill_may_contain_the_running_day_although_not_all_of_its_hours_ar
     assert needed.required_but_nonexistent_subset.is_empty
 
 
+@pytest.mark.any_postgres
 def test_a_day_that_has_just_begun_has_nothing_to_read(pipeline: Pipeline) -> None:
     result = reread(pipeline, date(2025, 3, 4), date(2025, 3, 4))
 
@@ -209,6 +214,7 @@ def test_the_schedule_asks_for_a_day_when_it_is_due_and_not_before(pipeline: Pip
     assert due[0].run_key == "2025-03-03..2025-03-03 @ 2025-03-04T02:44:00-05:00"
 
 
+@pytest.mark.any_postgres
 def test_the_schedule_waits_for_the_rereads_it_asked_for_before(pipeline: Pipeline) -> None:
     pipeline.run(DAY)
     pipeline.simulator.clock.advance(THREE_DAYS)
@@ -216,6 +222,7 @@ def test_the_schedule_waits_for_the_rereads_it_asked_for_before(pipeline: Pipeli
     assert tick(pipeline, unfinished=True) == "The re-reads asked for before are not finished."
 
 
+@pytest.mark.any_postgres
 def test_a_missing_setting_skips_with_the_sentence_that_names_it(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -227,6 +234,7 @@ def test_a_missing_setting_skips_with_the_sentence_that_names_it(
     assert told.startswith("B2CHAT_PASSWORD is not set: ")
 
 
+@pytest.mark.any_postgres
 def test_a_warehouse_that_does_not_answer_skips_with_a_sentence(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
