@@ -193,6 +193,9 @@ def test_a_channel_that_does_not_answer_is_tried_after_pauses_that_double_up_to_
 
 def test_a_run_that_has_no_sync_open_and_is_silent_for_ten_minutes_is_presumed_dead() -> None:
     lately = NOW - SILENCE + timedelta(seconds=1)
-    said = {"just now": NOW, "lately": lately, "long ago": NOW - SILENCE, "at work for long": NOW - 5 * SILENCE}
+    said = {"just now": NOW, "lately": lately, "long ago": NOW - SILENCE} | dict.fromkeys(
+        ("at work", "has just closed its books", "closed them long ago"), NOW - 5 * SILENCE
+    )
+    closed = {"at work": None, "has just closed its books": lately, "closed them long ago": NOW - SILENCE}
 
-    assert presumed_dead(said, {"at work for long"}, now=NOW) == ["long ago"]
+    assert presumed_dead(said, closed, now=NOW) == ["closed them long ago", "long ago"]

@@ -261,7 +261,7 @@ def killed_while_it_loads(pipeline: Pipeline, keys: Sequence[str]) -> str:
     ) as process:
         assert process.stdout
         assert process.stdout.readline() == "open\n"
-        look(pipeline)
+        look(pipeline, later=2 * SILENCE)
         process.send_signal(signal.SIGKILL)
     return run.run_id
 

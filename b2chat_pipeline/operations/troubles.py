@@ -30,7 +30,7 @@ from b2chat_pipeline.warehouse.incidents import (
 )
 from b2chat_pipeline.warehouse.notifications import not_put_out
 from b2chat_pipeline.warehouse.outbox import put_out
-from b2chat_pipeline.warehouse.troubles import dead_runs, failed_syncs, syncing_runs
+from b2chat_pipeline.warehouse.troubles import dead_runs, failed_syncs, last_syncs
 
 # What was told otherwise reaches channels within this time; later it is no news, also to a channel that is new.
 _TOLD_LATELY = timedelta(days=1)
@@ -86,7 +86,10 @@ def watch(
     for cause, checks in explained.consequences.items():
         note_consequences(connection, cause, checks)
     following = sorted(check for checks in explained.consequences.values() for check in checks)
-    dead = {*dead_runs(connection, since=since, now=now), *presumed_dead(last_words, syncing_runs(connection), now=now)}
+    dead = {
+        *dead_runs(connection, since=since, now=now),
+        *presumed_dead(last_words, last_syncs(connection, last_words), now=now),
+    }
     return Watched(decided, following, sorted(dead))
 
 

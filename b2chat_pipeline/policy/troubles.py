@@ -160,11 +160,16 @@ def together(syncs: Sequence[Failure], runs: Sequence[Failure]) -> list[Failure]
     return sorted([*told, *(run for run in runs if run.run_id not in of_syncs)], key=lambda it: it.ended)
 
 
-def presumed_dead(last_words: Mapping[str, datetime], syncing: Collection[str], *, now: datetime) -> list[str]:
-    """Of the runs that load and are not over, by when each said something last, those whose process must be gone: they
-    have no sync open (those that do are `syncing`), and are silent.
+def presumed_dead(
+    last_words: Mapping[str, datetime], last_syncs: Mapping[str, datetime | None], *, now: datetime
+) -> list[str]:
+    """Of the runs that load and are not over, those whose process must be gone.
+
+    Of each, when it said something last, and when its last sync was closed (None: one is open).
     """
-    return sorted(run for run, said in last_words.items() if run not in syncing and now - said >= SILENCE)
+    silent = [run for run, said in last_words.items() if now - said >= SILENCE]
+    last = ((run, last_syncs.get(run, last_words[run])) for run in silent)
+    return sorted(run for run, closed in last if closed is not None and now - closed >= SILENCE)
 
 
 def changes(failures: Sequence[Failure], incidents: Collection[Incident], *, now: datetime) -> Changes:

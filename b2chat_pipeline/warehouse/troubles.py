@@ -3,6 +3,7 @@
 Not here: what they have in common (`policy/troubles.py`), Dagster's runs (`automation/failed_runs.py`).
 """
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from psycopg import Connection
@@ -69,8 +70,11 @@ _DEAD_RUNS = """
        and metadata ->> 'run_id' <> ''
        and exists (select from error_logs where request_id = sync_logs.id and error_code = %(died)s)
 """
-_SYNCING = """
-    select distinct metadata ->> 'run_id' from sync_logs where status = 'in_progress' and metadata ->> 'run_id' <> ''
+_LAST_SYNCS = """
+    select metadata ->> 'run_id', case when bool_and(completed_at is not null) then max(completed_at) end
+      from sync_logs
+     where metadata ->> 'run_id' = any(%s)
+     group by 1
 """
 # A process whose connection was cut closes its run by itself within this time.
 _LAST_WORDS = timedelta(minutes=1)
@@ -88,6 +92,6 @@ def dead_runs(connection: Connection, *, since: datetime, now: datetime) -> list
     return [run_id for (run_id,) in connection.execute(_DEAD_RUNS, values)]
 
 
-def syncing_runs(connection: Connection) -> set[str]:
-    """The runs that have a sync open."""
-    return {run_id for (run_id,) in connection.execute(_SYNCING)}
+def last_syncs(connection: Connection, run_ids: Collection[str]) -> dict[str, datetime | None]:
+    """When the last sync of each run was closed, None where one is open; runs without any are left out."""
+    return dict(connection.execute(_LAST_SYNCS, [list(run_ids)]).fetchall()) if run_ids else {}
