@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from b2chat_pipeline.b2chat.contract import CHATS
+from b2chat_pipeline.resources import WarehouseResource
 from b2chat_pipeline.simulator import Clock, Fault, Simulator, World
 from b2chat_pipeline.simulator.expectation import expected
 from b2chat_pipeline_tests.command_support import Command
@@ -69,3 +70,16 @@ def test_it_ends_within_ten_seconds_and_goes_on_behind_the_last_page_that_came(
         assert went_on.status == 0, went_on.errors
         assert min(offsets) == pages * PAGE
         assert stored(database_url).chats == expected(WORLD, NOW, first=DAY, last=DAY).chats
+
+
+def test_a_signal_that_comes_outside_of_all_steps_ends_it_too(
+    b2chat: Command, database_url: str, empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = account_environment("http://127.0.0.1:1", database_url) | {"DAGSTER_DATABASE_URL": empty_database_url}
+    # Resources are made before the first step.
+    monkeypatch.setattr(WarehouseResource, "setup_for_execution", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+
+    stopped = b2chat("load", "2025-03-03", "2025-03-05", **settings)
+
+    assert stopped.status == 75
+    assert stopped.errors.endswith("Go on with `b2chat load` from 2025-03-03T00:00.\n")

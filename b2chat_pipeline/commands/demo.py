@@ -14,7 +14,7 @@ import click
 
 from b2chat_pipeline.assets.scoring import BATCHES
 from b2chat_pipeline.assets.shell import USER_TAG
-from b2chat_pipeline.commands.backfill import BackfillError, launch_backfill
+from b2chat_pipeline.commands.backfill import BackfillError, LoadStoppedError, launch_backfill
 from b2chat_pipeline.commands.config import apply_to
 from b2chat_pipeline.commands.dev import Services, open_services
 from b2chat_pipeline.commands.load import Request, load_hours
@@ -167,4 +167,7 @@ def _load(services: Services) -> None:
     now = datetime.now(UTC).astimezone(account.zone).replace(minute=0, second=0, microsecond=0)
     keys = hours_between(account, account.first_day.isoformat(), now.replace(tzinfo=None).isoformat(sep=" "))
     click.echo(f"Loading {len(keys)} hours of an invented account through Dagster.")
-    load_hours(Request(keys, "admin@example.test"), services.databases)
+    try:
+        load_hours(Request(keys, _ADMIN), services.databases)
+    except LoadStoppedError:
+        raise KeyboardInterrupt from None  # nobody goes on with the load of a demo

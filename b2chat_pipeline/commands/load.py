@@ -87,12 +87,12 @@ def _run_here(
         chunk = keys[first : first + HOURS_AT_ONCE]
         try:
             run_ids.append(_run_chunk(instance, job, chunk, tags))
+            advance(len(chunk))
         except KeyboardInterrupt:
             raise LoadStoppedError(
                 "the load was stopped: the hours before are done, and pages that came since are kept. Go on with"
                 f" `b2chat load` from {chunk[0][:10]}T{chunk[0][11:16]}."
             ) from None
-        advance(len(chunk))
     return run_ids
 
 
@@ -110,7 +110,7 @@ def _run_chunk(
 
 
 def _was_interrupted(result: dg.ExecuteInProcessResult) -> bool:
-    """Whether Ctrl-C, or SIGTERM, ended the run: Dagster makes a failure of it, and work would go on."""
-    errors = [event.step_failure_data.error for event in result.filter_events(lambda event: event.is_step_failure)]
-    names = {error.cls_name for error in errors if error}
-    return "DagsterExecutionInterruptedError" in names
+    """Whether Ctrl-C, or SIGTERM, ended the run, be it outside of a step: Dagster makes a failure of it."""
+    failures = result.filter_events(lambda event: event.event_type is dg.DagsterEventType.RUN_FAILURE)
+    reasons = [event.job_failure_data.failure_reason for event in failures]
+    return "UNEXPECTED_TERMINATION" in {reason.name for reason in reasons if reason}
