@@ -5,6 +5,7 @@ Here belongs starting and hurting them, and waiting. Not here: what must be true
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -224,7 +225,7 @@ def _small_disk(folder: Path) -> Iterator[Path]:
     """A disk of its own for a folder, where this user may mount one; else the folder alone."""
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=800m", "b2chat", str(folder)]
-    is_mounted = os.geteuid() == 0 and subprocess.run(mount, check=False).returncode == 0
+    is_mounted = os.geteuid() == 0 and shutil.which("mount") and subprocess.run(mount, check=False).returncode == 0
     try:
         yield folder
     finally:

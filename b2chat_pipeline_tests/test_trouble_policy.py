@@ -51,7 +51,7 @@ def told(key: str, *, since: int, times: int, last: int) -> Incident:
         ("SettingsError", "settings"),
         ("ZoneChangedError", "settings"),
         (DIED, "died"),
-        ("SyncStoppedError", "died"),
+        ("SyncStoppedError", "stopped"),
         ("ContractError", "answers chats"),
         ("IncompleteListError", "answers chats"),
         ("LoadError", "rows chats"),

@@ -191,9 +191,10 @@ def test_hours_that_the_days_requests_cut_off_are_a_warning_until_they_are_loade
 def test_a_pause_that_cut_off_a_read_of_hours_loaded_before_is_over_when_others_are_read(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    scheduled = {"dagster/schedule_name": "rereads"}
     pipeline.run(HOURS[:1], assets=SIDES["contacts"])
     monkeypatch.setenv("B2CHAT_REQUESTS_PER_DAY", "2")
-    pipeline.run(HOURS[:1], assets=SIDES["contacts"])
+    pipeline.run(HOURS[:1], assets=SIDES["contacts"], tags=scheduled)
     look(pipeline, later=HELD)
     begun = notices(pipeline)
     monkeypatch.setenv("B2CHAT_REQUESTS_PER_DAY", "0")
@@ -309,6 +310,14 @@ def test_a_load_that_dies_with_no_sync_open_is_ended_and_told_after_ten_minutes(
     assert failed is not None
     assert failed.status is dg.DagsterRunStatus.FAILURE
     assert notices(pipeline) == told_to_both(("warning", "The process of a run died", 0))
+
+
+def test_a_run_that_does_more_than_load_may_be_silent_for_longer(pipeline: Pipeline) -> None:
+    every = build_definitions(os.environ).resolve_implicit_global_asset_job_def()
+    assets = frozenset({dg.AssetKey("chat_updates"), dg.AssetKey("chat_metrics")})
+    pipeline.instance.create_run_for_job(every, status=dg.DagsterRunStatus.STARTED, asset_selection=assets)
+
+    assert " 0 runs that had died were ended." in look(pipeline, later=SILENCE + MINUTE)
 
 
 def test_what_nobody_tries_again_for_a_week_is_not_watched_any_more(pipeline: Pipeline) -> None:

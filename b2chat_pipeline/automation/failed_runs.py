@@ -37,7 +37,7 @@ def failed_runs(instance: dg.DagsterInstance, *, since: datetime, told: Collecti
 
 
 def last_words(instance: dg.DagsterInstance) -> dict[str, datetime]:
-    """The runs that load, and that Dagster takes for running, by when each said something last."""
+    """The runs that do nothing but load, and that Dagster takes for running, by when each said something last."""
     said = {}
     for record in instance.get_run_records(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
         run = record.dagster_run
@@ -49,8 +49,9 @@ def last_words(instance: dg.DagsterInstance) -> dict[str, datetime]:
 
 
 def _loads(run: dg.DagsterRun) -> bool:
-    """Whether a run opens syncs: one of these jobs, or of assets that somebody chose."""
-    return run.job_name in _LOADS or any(key.to_user_string() in _LOADED for key in run.asset_selection or ())
+    """Whether a run does nothing but load: then it has a sync open nearly all the time."""
+    chosen = {key.to_user_string() for key in run.asset_selection or ()}
+    return chosen <= _LOADED if chosen else run.job_name in _LOADS
 
 
 def _time(record: dg.EventLogRecord) -> datetime:

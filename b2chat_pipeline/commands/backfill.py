@@ -38,13 +38,6 @@ class BackfillError(OperatorError):
     """The daemon was not given the backfill, or did not finish it."""
 
 
-class LoadStoppedError(OperatorError):
-    """A load was told to end, by Ctrl-C or SIGTERM, and can be gone on with."""
-
-    # EX_TEMPFAIL of sysexits.h: nothing is wrong, and trying again helps.
-    exit_status = 75
-
-
 def daemon_runs(instance: dg.DagsterInstance) -> bool:
     """Whether a daemon has lately said that it works off backfills."""
     heartbeat = instance.get_daemon_heartbeats().get("BACKFILL")
@@ -56,13 +49,13 @@ def run_backfill(
 ) -> list[str]:
     """Launch a backfill of the hours, wait until they are worked off, and return the ids of its runs.
 
-    Raises BackfillError, and LoadStoppedError.
+    Raises BackfillError, also where Ctrl-C ends the waiting.
     """
     backfill_id = launch_backfill(ASSETS, keys, tags, title=f"b2chat load {keys[0]} .. {keys[-1]}")
     try:
         return _wait_for(instance, backfill_id, keys, advance)
     except KeyboardInterrupt:
-        raise LoadStoppedError(
+        raise BackfillError(
             f"the command was stopped, and the daemon goes on with backfill {backfill_id}: watch it, or cancel it,"
             " in the UI."
         ) from None

@@ -14,10 +14,10 @@ import click
 
 from b2chat_pipeline.assets.scoring import BATCHES
 from b2chat_pipeline.assets.shell import USER_TAG
-from b2chat_pipeline.commands.backfill import BackfillError, LoadStoppedError, launch_backfill
+from b2chat_pipeline.commands.backfill import BackfillError, launch_backfill
 from b2chat_pipeline.commands.config import apply_to
 from b2chat_pipeline.commands.dev import Services, open_services
-from b2chat_pipeline.commands.load import Request, load_hours
+from b2chat_pipeline.commands.load import LoadStoppedError, Request, load_hours
 from b2chat_pipeline.commands.ports import HOST, free_port
 from b2chat_pipeline.commands.processes import answers
 from b2chat_pipeline.commands.project import project_folder

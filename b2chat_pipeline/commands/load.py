@@ -13,7 +13,7 @@ import dagster as dg
 
 from b2chat_pipeline.assets.shell import USER_TAG
 from b2chat_pipeline.commands.abandoned import end_abandoned_runs, process_lock
-from b2chat_pipeline.commands.backfill import LoadStoppedError, daemon_runs, run_backfill
+from b2chat_pipeline.commands.backfill import daemon_runs, run_backfill
 from b2chat_pipeline.commands.databases import Databases, open_databases
 from b2chat_pipeline.commands.dev import adopt
 from b2chat_pipeline.commands.progress import Advance, progress_bar
@@ -22,7 +22,14 @@ from b2chat_pipeline.commands.summary import print_summary
 from b2chat_pipeline.definitions import build_definitions
 from b2chat_pipeline.partitions import hours_between, offered_span, range_tags
 from b2chat_pipeline.policy.loads import BY_DAEMON, HOURS_AT_ONCE, IN_ONE_PROCESS
-from b2chat_pipeline.settings import check_all, read_account
+from b2chat_pipeline.settings import OperatorError, check_all, read_account
+
+
+class LoadStoppedError(OperatorError):
+    """A load in this process was told to end, by Ctrl-C or SIGTERM, and can be gone on with."""
+
+    # EX_TEMPFAIL of sysexits.h: nothing is wrong, and trying again helps.
+    exit_status = 75
 
 
 @dataclass(frozen=True)
@@ -90,7 +97,7 @@ def _run_here(
             advance(len(chunk))
         except KeyboardInterrupt:
             raise LoadStoppedError(
-                "the load was stopped: the hours before are done, and pages that came since are kept. Go on with"
+                "the load was stopped: the hours before were tried, and pages that came since are kept. Go on with"
                 f" `b2chat load` from {chunk[0][:10]}T{chunk[0][11:16]}."
             ) from None
     return run_ids

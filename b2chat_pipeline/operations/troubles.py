@@ -15,7 +15,7 @@ from psycopg import Connection
 from b2chat_pipeline.b2chat.contract import ENTITIES
 from b2chat_pipeline.operations.channels import channel_name
 from b2chat_pipeline.policy.findings import AFTERMATH, Finding, explain
-from b2chat_pipeline.policy.troubles import DIED, WATCHED, Changes, Failure, changes, presumed_dead, together
+from b2chat_pipeline.policy.troubles import DIED, WATCHED, Changes, Failure, changes, presumed_dead, silent, together
 from b2chat_pipeline.settings import SettingsError, read_account, read_admin_emails, read_notify_urls
 from b2chat_pipeline.warehouse.accounts import SYSTEM_USER, ensure_users, stored_settings, user_id
 from b2chat_pipeline.warehouse.books import close_dead
@@ -88,7 +88,7 @@ def watch(
     following = sorted(check for checks in explained.consequences.values() for check in checks)
     dead = {
         *dead_runs(connection, since=since, now=now),
-        *presumed_dead(last_words, last_syncs(connection, last_words), now=now),
+        *presumed_dead(last_words, last_syncs(connection, silent(last_words, now=now)), now=now),
     }
     return Watched(decided, following, sorted(dead))
 

@@ -17,8 +17,8 @@ from b2chat_pipeline.policy.circuit import REFUSING, SILENT
 WATCHED = timedelta(days=7)
 # A trouble is over when nothing has failed for so long: a source that comes and goes within minutes is one trouble.
 HELD = timedelta(minutes=15)
-# What loads opens a sync within seconds, and tells of its hours when that is closed: between the two it is never silent
-# for so long.
+# A run that does nothing but load opens a sync within seconds, and tells of its hours when that is closed: beside its
+# syncs it is never silent for so long.
 SILENCE = timedelta(minutes=10)
 # The code of a sync, or a run, whose process ended without a word.
 DIED = "SyncDiedError"
@@ -76,7 +76,9 @@ class Trouble:
     @property
     def message(self) -> str:
         """What people are told when it begins."""
-        return f"{self.failures[-1].sentence} {self.cause.mend}".rstrip()
+        sentence = self.failures[-1].sentence
+        stop = "" if sentence.endswith(".") else "."
+        return f"{sentence[:1].upper()}{sentence[1:]}{stop} {self.cause.mend}".rstrip()
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,16 @@ _CAUSES: Sequence[tuple[Collection[str | None], Cause]] = (
     (REFUSING, Cause("credentials", "B2Chat refuses the credentials", f"Put them right in .env. {_BY_ITSELF}")),
     (_DATABASE, Cause("database", "The database could not go on", f"See that it runs and has room. {_BY_ITSELF}")),
     (_SETTINGS, Cause("settings", "A setting has to be put right", f"Until then nothing is loaded. {_BY_ITSELF}")),
-    ({DIED, _STOPPED}, Cause("died", "The process of a run died", f"It is run again. {_BY_ITSELF}", "warning")),
+    ({DIED}, Cause("died", "The process of a run died", f"It is run again. {_BY_ITSELF}", "warning")),
+    (
+        {_STOPPED},
+        Cause(
+            "stopped",
+            "A load was told to end",
+            "The daemon runs it again where its process was ended; what somebody stopped is left to him.",
+            "warning",
+        ),
+    ),
     (
         _ANSWERS,
         Cause("answers {subject}", "B2Chat's answers about {subject} are not what they should be", _THEN_YOURS),
@@ -163,13 +174,17 @@ def together(syncs: Sequence[Failure], runs: Sequence[Failure]) -> list[Failure]
 def presumed_dead(
     last_words: Mapping[str, datetime], last_syncs: Mapping[str, datetime | None], *, now: datetime
 ) -> list[str]:
-    """Of the runs that load and are not over, those whose process must be gone.
+    """Of the runs that do nothing but load and are not over, those whose process must be gone.
 
     Of each, when it said something last, and when its last sync was closed (None: one is open).
     """
-    silent = [run for run, said in last_words.items() if now - said >= SILENCE]
-    last = ((run, last_syncs.get(run, last_words[run])) for run in silent)
-    return sorted(run for run, closed in last if closed is not None and now - closed >= SILENCE)
+    last = {run: last_syncs.get(run, last_words[run]) for run in silent(last_words, now=now)}
+    return sorted(run for run, closed in last.items() if closed is not None and now - closed >= SILENCE)
+
+
+def silent(last_words: Mapping[str, datetime], *, now: datetime) -> list[str]:
+    """Of some runs, by when each said something last, those that are silent for so long that they may be dead."""
+    return [run for run, said in last_words.items() if now - said >= SILENCE]
 
 
 def changes(failures: Sequence[Failure], incidents: Collection[Incident], *, now: datetime) -> Changes:

@@ -11,12 +11,13 @@ from psycopg import Connection
 from b2chat_pipeline.policy.troubles import DIED, OF_ALL_HOURS, Failure
 
 # A sync is made up for by one of its kind that ended well, or, where the cause may lie in the hours themselves, by
-# loads of every one of them from pages that were read since it began. Nothing is wrong with hours that were only cut
-# off: those that were loaded before need no more than that reading goes on, since they are read again when it is their
-# turn. What kept a full read of contacts from their source is over when an hour of contacts is read.
+# loads of every one of them from pages that were read since it began. Nothing is wrong with hours that schedules and
+# sensors asked for and that were only cut off: those that were loaded before need no more than that reading goes on,
+# since they are read again when it is their turn. What kept a full read of contacts from their source is over when an
+# hour of contacts is read.
 _FAILED = """
     with syncs as (
-        select id, entity_type, status, started_at, completed_at, error_message, metadata as about,
+        select id, entity_type, operation, status, started_at, completed_at, error_message, metadata as about,
                case when operation = 'full' then 'all ' || entity_type
                     when metadata ? 'quarantined' then 'records put aside'
                     else entity_type
@@ -24,7 +25,7 @@ _FAILED = """
           from sync_logs
          where id = metadata ->> 'sync_id' and completed_at >= %(since)s
     ), failed as (
-        select syncs.*, code
+        select syncs.*, code, code is null and operation <> 'manual' as only_cut_off
           from syncs
           left join lateral (
                select error_code from error_logs where request_id = syncs.id order by timestamp limit 1
@@ -35,7 +36,7 @@ _FAILED = """
            completed_at, coalesce(about ->> 'run_id', ''), id,
            case
                when about ? 'hours' and not coalesce(code = any(%(of_all_hours)s), false)
-               then (code is not null or later.ended_well)
+               then (not only_cut_off or later.ended_well)
                     and not exists (
                     select
                       from generate_series(
@@ -45,11 +46,11 @@ _FAILED = """
                      where not exists (
                            select from ops.hour_loads loads
                             where loads.endpoint = about ->> 'endpoint' and loads.hour_start = hour
-                              and (loads.read_at >= started_at or code is null))
+                              and (loads.read_at >= started_at or only_cut_off))
                        and not (about ->> 'load' = 'false' and exists (
                            select from ops.window_reads reads
                             where reads.endpoint = about ->> 'endpoint' and reads.hour_start = hour
-                              and (reads.read_at >= started_at or code is null))))
+                              and (reads.read_at >= started_at or only_cut_off))))
                else later.ended_well
            end
       from failed
