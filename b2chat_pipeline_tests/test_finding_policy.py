@@ -49,7 +49,16 @@ def test_it_is_known_of_each_check_what_may_make_it_fail() -> None:
 def test_the_causes_are_such_as_failures_have() -> None:
     jobs = {job.name for job in build_definitions({}).get_repository_def().get_all_jobs()}
     subjects = ["chats", "contacts", *(f"The job {job}" for job in jobs)]
-    codes = [None, "TransientError", "ForbiddenError", "DiskFull", "SettingsError", "SyncDiedError", "any other"]
+    codes = [
+        None,
+        "TransientError",
+        "ForbiddenError",
+        "DiskFull",
+        "SettingsError",
+        "SyncDiedError",
+        "SyncStoppedError",
+        "any other",
+    ]
     failures = [failure(code, subject=it) for code in [*codes, "LoadError", "ContractError"] for it in subjects]
     keys = {cause_of(it).key for it in failures}
 
@@ -88,6 +97,7 @@ def test_people_hear_of_errors_and_of_warnings_that_nothing_mends(found: Finding
         (OLD, failure("DiskFull"), "database"),
         (OLD, failure("ZoneChangedError"), "settings"),
         (OLD, failure("SyncDiedError"), "died"),
+        (OLD, failure("SyncStoppedError"), "stopped"),
         (OLD, failure(None), "pause"),
         (OLD, failure("LoadError"), "rows chats"),
         (OLD, failure("LoadError", subject="contacts"), None),

@@ -25,12 +25,12 @@ _NOTHING_LOADED = frozenset({"source", "credentials", "database", "settings", "p
 CONSEQUENCE_OF: Mapping[str, frozenset[str]] = {
     **{
         f"newest_hour_of_{side}": _NOTHING_LOADED
-        | {"died", f"answers {side}", f"rows {side}", f"failed {side}", "failed The job hourly_sync"}
+        | {"died", "stopped", f"answers {side}", f"rows {side}", f"failed {side}", "failed The job hourly_sync"}
         for side in ("chats", "contacts")
     },
     **{f"hours_of_{side}": _NOTHING_LOADED for side in ("chats", "contacts")},
     "rereads_as_promised": _NOTHING_LOADED
-    | {"died", "answers chats", "rows chats", "failed chats", "failed The job rereads"},
+    | {"died", "stopped", "answers chats", "rows chats", "failed chats", "failed The job rereads"},
     "requests_left": frozenset({"pause"}),
     "no_record_put_aside": frozenset(),
     "contract_kept": frozenset(),
